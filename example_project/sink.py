@@ -1,0 +1,260 @@
+"""A real SMTP server that accepts mail, writes it down and delivers nothing.
+
+``python -m example_project.sink --journal FILE`` listens on a free loopback port,
+prints ``ready <port>`` and serves until SIGTERM. The journal holds one JSON object
+a line. It is the truth about what left: a line with ``"event": "accepted"`` is on
+disk before the client is told 250, so it is there even if this process is killed
+the moment after::
+
+    at, begun     epoch seconds: the line was written, MAIL FROM came in
+    from, to      the envelope (``to`` holds only recipients that were not refused)
+    message_id, subject, x     headers; ``x`` maps each X-* name to its value
+    blank         no part of the body holds anything but white space
+    size, peer    bytes of the message, ``ip:port`` of the client
+
+Everything else is a line with another event (``refused``, ``dropped``, ``hung``),
+its ``phase`` and its envelope so far. Faults are asked for by the local part of
+an address; whatever follows a ``+`` in it is free::
+
+    refuse-sender@  (sender)  MAIL is answered 550
+    refuse-550@     RCPT is answered 550
+    busy-451@       RCPT is answered 451
+    data-554@       the message is refused with 554 at the final dot
+    drop-before@    connection cut before the final reply; nothing was accepted
+    drop-after@     accepted and journalled, then the connection is cut
+    hang@           the final dot is never answered; nothing was accepted
+    longquit@       accepted; the answer to QUIT is longer than clients allow
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+REFUSED_RECIPIENTS = {
+    "refuse-550": "550 5.1.1 No such mailbox here",
+    "busy-451": "451 4.3.0 Mailbox busy, try again",
+}
+FAULTS_AT_THE_DOT = ("data-554", "drop-before", "drop-after", "hang", "longquit")
+TOO_LONG_A_REPLY = "221 " + "x" * 10_000  # smtplib stops at 8192 bytes
+
+
+class Journal:
+    """Append-only file of JSON lines, each on disk before ``write`` returns."""
+
+    def __init__(self, path: Path, *, fsync: bool = True) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._fsync = fsync
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Add one line, stamped with the time it is written at."""
+        line = json.dumps({"event": event, "at": time.time(), **fields}) + "\n"
+        os.write(self._file, line.encode())
+        if self._fsync:
+            os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class Recorder:
+    """Decides the reply to each SMTP command (aiosmtpd's hooks) and journals it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._begun: WeakKeyDictionary[Envelope, float] = WeakKeyDictionary()
+        self._long_quits: set[Any] = set()
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if local_part(address) == "refuse-sender":
+            self._journal.write("refused", phase="mail", **{"from": address, "to": []})
+            return "550 5.7.1 Sender not welcome"
+        self._begun[envelope] = time.time()
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        refusal = REFUSED_RECIPIENTS.get(local_part(address))
+        if refusal:
+            fields = {"from": envelope.mail_from, "to": [address]}
+            self._journal.write("refused", phase="rcpt", **fields)
+            return refusal
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        fields = self._fields(session, envelope)
+        fault = first_fault(envelope.rcpt_tos)
+        if fault == "data-554":
+            self._journal.write("refused", phase="dot", **fields)
+            return "554 5.6.0 Content not welcome"
+        if fault == "hang":
+            self._journal.write("hung", phase="dot", **fields)
+            await never()
+        if fault == "drop-before":
+            self._journal.write("dropped", phase="dot", **fields)
+            await cut(server)
+        self._journal.write("accepted", **fields)
+        if fault == "drop-after":
+            await cut(server)
+        if fault == "longquit":
+            self._long_quits.add(session.peer)
+        return "250 2.0.0 Accepted"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if session.peer in self._long_quits:
+            self._long_quits.remove(session.peer)
+            return TOO_LONG_A_REPLY
+        return "221 2.0.0 Bye"
+
+    def _fields(self, session: Session, envelope: Envelope) -> dict[str, Any]:
+        content = envelope.original_content or b""
+        return {
+            "begun": self._begun.get(envelope),
+            "from": envelope.mail_from,
+            "to": list(envelope.rcpt_tos),
+            **described(content),
+            "size": len(content),
+            "peer": ":".join(map(str, (session.peer or ())[:2])),
+        }
+
+
+def local_part(address: str) -> str:
+    """Return what stands before ``@``, without its ``+`` suffix."""
+    return address.rpartition("@")[0].partition("+")[0]
+
+
+def first_fault(recipients: list[str]) -> str | None:
+    """Return the fault that the first such recipient asks for."""
+    asked = (local_part(address) for address in recipients)
+    return next((fault for fault in asked if fault in FAULTS_AT_THE_DOT), None)
+
+
+def described(content: bytes) -> dict[str, Any]:
+    """Return the journal's fields that stand in the message itself."""
+    message = message_from_bytes(content)
+    return {
+        "message_id": readable(message.get("Message-ID", "")),
+        "subject": readable(message.get("Subject", "")),
+        "x": {
+            name: readable(value)
+            for name, value in message.items()
+            if name.lower().startswith("x-")
+        },
+        "blank": not any(map(has_content, message.walk())),
+    }
+
+
+def readable(header: Any) -> str:
+    """Return a header unfolded and decoded (RFC 2047)."""
+    text = " ".join(str(header).split())
+    return str(make_header(decode_header(text))) if "=?" in text else text
+
+
+def has_content(part: Message) -> bool:
+    """Tell whether a part that is not a container holds more than white space."""
+    if part.is_multipart():
+        return False
+    payload = part.get_payload(decode=True)
+    return isinstance(payload, bytes) and bool(payload.strip())
+
+
+async def never() -> None:
+    """Wait until the client goes away: aiosmtpd then cancels the hook."""
+    await asyncio.Future()
+
+
+async def cut(server: SMTP) -> None:
+    """Drop the connection without a word more."""
+    if isinstance(server.transport, asyncio.WriteTransport):
+        server.transport.abort()
+    await never()
+
+
+class Login:
+    """Accepts one user name with one password, over plain text too."""
+
+    def __init__(self, user_and_password: str) -> None:
+        user, _, password = user_and_password.partition(":")
+        self._accepted = LoginPassword(user.encode(), password.encode())
+
+    def __call__(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+    ) -> AuthResult:
+        return AuthResult(success=data == self._accepted, handled=False)
+
+
+async def serve(
+    host: str, port: int, journal: Journal, *, login: Login | None, until_eof: bool
+) -> None:
+    """Accept connections until SIGTERM or, when asked, the end of standard input."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    recorder = Recorder(journal)
+
+    def connection() -> SMTP:
+        return SMTP(
+            recorder,
+            hostname="sink.invalid",  # else each connection would ask the resolver
+            ident="notifyguard sink",
+            loop=loop,
+            authenticator=login,
+            auth_required=login is not None,
+            auth_require_tls=login is None,
+        )
+
+    server = await loop.create_server(connection, host, port, backlog=1024)
+    print("ready", server.sockets[0].getsockname()[1], flush=True)
+    if until_eof:
+        threading.Thread(target=stop_at_eof, args=(loop, stop), daemon=True).start()
+    await stop.wait()
+    server.close()
+
+
+def stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """End the server when whoever started it closes our input, or dies."""
+    sys.stdin.buffer.read()
+    loop.call_soon_threadsafe(stop.set)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--journal", type=Path, required=True)
+    parser.add_argument("--no-fsync", action="store_true", help="faster; not crash-safe")
+    parser.add_argument("--until-eof", action="store_true", help="end when input closes")
+    parser.add_argument("--login", metavar="USER:PASSWORD", help="require AUTH")
+    options = parser.parse_args(arguments)
+    journal = Journal(options.journal, fsync=not options.no_fsync)
+    login = Login(options.login) if options.login else None
+    asyncio.run(
+        serve(options.host, options.port, journal, login=login, until_eof=options.until_eof)
+    )
+    journal.close()
+
+
+if __name__ == "__main__":
+    main()
