@@ -32,6 +32,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -51,6 +52,7 @@ REFUSED_RECIPIENTS = {
 }
 FAULTS_AT_THE_DOT = ("data-554", "drop-before", "drop-after", "hang", "longquit")
 TOO_LONG_A_REPLY = "221 " + "x" * 10_000  # smtplib stops at 8192 bytes
+PLAIN_ADDRESS = re.compile(r"<([\w.+=-]+@[\w.-]+)>(.*)", re.ASCII)
 
 
 class Journal:
@@ -65,10 +67,21 @@ class Journal:
         line = json.dumps({"event": event, "at": time.time(), **fields}) + "\n"
         os.write(self._file, line.encode())
         if self._fsync:
-            os.fsync(self._file)
+            os.fdatasync(self._file)
 
     def close(self) -> None:
         os.close(self._file)
+
+
+class FastSMTP(SMTP):
+    """aiosmtpd without its full RFC 5322 parser where an address is a plain one.
+
+    The parser costs a third of a message, and the sink must not be the bottleneck.
+    """
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        plain = PLAIN_ADDRESS.fullmatch(arg)
+        return (plain[1], plain[2]) if plain else super()._getaddr(arg)
 
 
 class Recorder:
@@ -215,7 +228,7 @@ async def serve(
     recorder = Recorder(journal)
 
     def connection() -> SMTP:
-        return SMTP(
+        return FastSMTP(
             recorder,
             hostname="sink.invalid",  # else each connection would ask the resolver
             ident="notifyguard sink",
