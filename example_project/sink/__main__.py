@@ -1,50 +1,22 @@
-"""A real SMTP server that accepts mail, writes it down and delivers nothing.
-
-``python -m example_project.sink --journal FILE`` listens on a free loopback port,
-prints ``ready <port>`` and serves until SIGTERM. The journal holds one JSON object
-a line. It is the truth about what left: a line with ``"event": "accepted"`` is on
-disk before the client is told 250, so it is there even if this process is killed
-the moment after::
-
-    at, begun     epoch seconds: the line was written, MAIL FROM came in
-    from, to      the envelope (``to`` holds only recipients that were not refused)
-    message_id, subject, x     headers; ``x`` maps each X-* name to its value
-    blank         no part of the body holds anything but white space
-    size, peer    bytes of the message, ``ip:port`` of the client
-
-Everything else is a line with another event (``refused``, ``dropped``, ``hung``),
-its ``phase`` and its envelope so far. Faults are asked for by the local part of
-an address; whatever follows a ``+`` in it is free::
-
-    refuse-sender@  (sender)  MAIL is answered 550
-    refuse-550@     RCPT is answered 550
-    busy-451@       RCPT is answered 451
-    data-554@       the message is refused with 554 at the final dot
-    drop-before@    connection cut before the final reply; nothing was accepted
-    drop-after@     accepted and journalled, then the connection is cut
-    hang@           the final dot is never answered; nothing was accepted
-    longquit@       accepted; the answer to QUIT is longer than clients allow
-"""
+"""``python -m example_project.sink``: the server itself."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import re
 import signal
 import sys
 import threading
 import time
-from email import message_from_bytes
-from email.header import decode_header, make_header
-from email.message import Message
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from example_project import sink
+from example_project.sink.journal import Journal, described
 
 REFUSED_RECIPIENTS = {
     "refuse-550": "550 5.1.1 No such mailbox here",
@@ -53,24 +25,6 @@ REFUSED_RECIPIENTS = {
 FAULTS_AT_THE_DOT = ("data-554", "drop-before", "drop-after", "hang", "longquit")
 TOO_LONG_A_REPLY = "221 " + "x" * 10_000  # smtplib stops at 8192 bytes
 PLAIN_ADDRESS = re.compile(r"<([\w.+=-]+@[\w.-]+)>(.*)", re.ASCII)
-
-
-class Journal:
-    """Append-only file of JSON lines, each on disk before ``write`` returns."""
-
-    def __init__(self, path: Path, *, fsync: bool = True) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self._fsync = fsync
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Add one line, stamped with the time it is written at."""
-        line = json.dumps({"event": event, "at": time.time(), **fields}) + "\n"
-        os.write(self._file, line.encode())
-        if self._fsync:
-            os.fdatasync(self._file)
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 class FastSMTP(SMTP):
@@ -163,35 +117,6 @@ def first_fault(recipients: list[str]) -> str | None:
     return next((fault for fault in asked if fault in FAULTS_AT_THE_DOT), None)
 
 
-def described(content: bytes) -> dict[str, Any]:
-    """Return the journal's fields that stand in the message itself."""
-    message = message_from_bytes(content)
-    return {
-        "message_id": readable(message.get("Message-ID", "")),
-        "subject": readable(message.get("Subject", "")),
-        "x": {
-            name: readable(value)
-            for name, value in message.items()
-            if name.lower().startswith("x-")
-        },
-        "blank": not any(map(has_content, message.walk())),
-    }
-
-
-def readable(header: Any) -> str:
-    """Return a header unfolded and decoded (RFC 2047)."""
-    text = " ".join(str(header).split())
-    return str(make_header(decode_header(text))) if "=?" in text else text
-
-
-def has_content(part: Message) -> bool:
-    """Tell whether a part that is not a container holds more than white space."""
-    if part.is_multipart():
-        return False
-    payload = part.get_payload(decode=True)
-    return isinstance(payload, bytes) and bool(payload.strip())
-
-
 async def never() -> None:
     """Wait until the client goes away: aiosmtpd then cancels the hook."""
     await asyncio.Future()
@@ -253,7 +178,7 @@ def stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(sink.__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--journal", type=Path, required=True)
