@@ -1,0 +1,113 @@
+"""What a test may need from outside: where it is, whether it is there, what to say when it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from dataclasses import dataclass
+from functools import cache
+
+TIMEOUT = 2.0  # seconds; everything is on the loopback interface
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server that tests talk to; every part can be set by ``NOTIFYGUARD_<NAME>_<PART>``."""
+
+    name: str
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+
+    @property
+    def address(self) -> str:
+        """Host and port, as a person would type them."""
+        return f"{self.host}:{self.port}"
+
+
+def _service(name: str, port: int, user: str = "") -> Service:
+    def part(which: str, default: str) -> str:
+        return os.environ.get(f"NOTIFYGUARD_{name.upper()}_{which}", default)
+
+    return Service(
+        name=name,
+        host=part("HOST", "127.0.0.1"),
+        port=int(part("PORT", str(port))),
+        user=part("USER", user),
+        password=part("PASSWORD", ""),
+    )
+
+
+SERVICES = {
+    service.name: service
+    for service in (
+        _service("postgresql", 5432, user="postgres"),
+        _service("mariadb", 3306, user="root"),
+    )
+}
+DATABASES = ("sqlite", *SERVICES)
+LIBRARIES = ("allauth", "anymail", "celery", "gevent")
+
+
+def in_ci() -> bool:
+    """Whether something missing is a failure instead of a skip."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def without_extras() -> bool:
+    """Whether this run proves that notifyguard works with no optional library."""
+    return os.environ.get("NOTIFYGUARD_WITHOUT_EXTRAS") == "1"
+
+
+def chosen_database() -> str:
+    """The database of this run: ``sqlite``, ``postgresql`` or ``mariadb``.
+
+    Raises ``ValueError`` for any other value of ``NOTIFYGUARD_DB``.
+    """
+    name = os.environ.get("NOTIFYGUARD_DB", "sqlite")
+    if name not in DATABASES:
+        raise ValueError(f"NOTIFYGUARD_DB is {name!r}; it must be one of {', '.join(DATABASES)}")
+    return name
+
+
+@cache
+def reachable(name: str) -> bool:
+    """Whether the service answers on its port."""
+    service = SERVICES[name]
+    try:
+        socket.create_connection((service.host, service.port), timeout=TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
+def missing(name: str) -> str | None:
+    """One line that says why ``name`` cannot be used here, or None when it can.
+
+    Raises ``ValueError`` for a name that nobody knows: a misspelt marker must not skip a test.
+    """
+    if name in LIBRARIES:
+        return None if importlib.util.find_spec(name) else f"needs {name}: pip install it"
+    if name not in DATABASES:
+        raise ValueError(f"needs({name!r}): known are {', '.join((*DATABASES, *LIBRARIES))}")
+    if name in SERVICES and not reachable(name):
+        return f"needs {name}: nothing answers at {SERVICES[name].address}"
+    return None
+
+
+def unmet(names: tuple[str, ...]) -> tuple[str, bool] | None:
+    """Why a test that needs any one of ``names`` cannot run now; None when it can.
+
+    The flag says whether that is a failure: in CI everything must be there. A test for
+    another database than the chosen one is no failure, it has its turn in that database's run.
+    """
+    lacks = [reason for name in names if (reason := missing(name))]
+    if len(lacks) == len(names):
+        expected = without_extras() and all(name in LIBRARIES for name in names)
+        return "; ".join(lacks), in_ci() and not expected
+    databases = [name for name in names if name in DATABASES]
+    if databases and chosen_database() not in databases:
+        return f"needs {' or '.join(databases)}: runs with NOTIFYGUARD_DB={databases[0]}", False
+    return None
