@@ -1,0 +1,1 @@
+"""The ways out: what a message is, how it is kept, how it is handed over."""

@@ -1,0 +1,216 @@
+"""The ambient context: what the running code says about the messages it sends.
+
+Context variables travel into coroutines and are reset by token, so blocks nest.
+Plain threads and executors do not inherit them: wrap the function with ``bind``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from notifyguard.notification import Notification, notification_of
+from notifyguard.patterns import matches
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One ``suppressed()`` or ``unsuppressed()`` block."""
+
+    pattern: str
+    reason: str
+    lifted: bool = False
+    automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The background task that is running, as its integration describes it."""
+
+    name: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """Everything notifyguard knows about the running code, as one value."""
+
+    suppressions: tuple[Suppression, ...] = ()
+    notification: Notification | None = None
+    task: Task | None = None
+
+
+_EMPTY = Ambient()
+_ambient: ContextVar[Ambient] = ContextVar("notifyguard_ambient", default=_EMPTY)
+
+
+def current() -> Ambient:
+    """Return the ambient context of the running code."""
+    return _ambient.get()
+
+
+def suppression_of(type: str) -> Suppression | None:
+    """Return the innermost block that matches the type, if it suppresses it."""
+    for suppression in reversed(_ambient.get().suppressions):
+        if matches(suppression.pattern, type):
+            return None if suppression.lifted else suppression
+    return None
+
+
+class _Block(ContextDecorator):
+    """A change of the ambient context for a ``with`` block or a decorated function."""
+
+    def __init__(self, change: Callable[[Ambient], Ambient]) -> None:
+        self._change = change
+        self._tokens: list[Token[Ambient]] = []
+
+    def _recreate_cm(self) -> _Block:
+        # A decorated function may run in many threads at once: a block for each call.
+        return _Block(self._change)
+
+    def __enter__(self) -> None:
+        self._tokens.append(_ambient.set(self._change(_ambient.get())))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _ambient.reset(self._tokens.pop())
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:  # type: ignore[override]
+        return _wrapped(func, lambda: _Block(self._change))
+
+
+def suppressed(pattern: str = "*", *, reason: str, automatic: bool = False) -> _Block:
+    """Make the code inside notify nobody; a context manager and a decorator.
+
+    Also for what is registered with ``on_commit`` inside.
+
+    Args:
+        pattern: the notification types meant, ``ticket.*``; without it everything.
+        reason: why, for whoever looks later.
+        automatic: the guard's own suppression (``migrate``), which
+            ``MODE = "observe"`` only reports.
+
+    Raises:
+        ValueError: the reason is blank or the pattern is empty.
+    """
+    return _suppressions(Suppression(_checked(pattern), _reason(reason), automatic=automatic))
+
+
+def unsuppressed(pattern: str = "*", *, reason: str) -> _Block:
+    """Lift the suppression around it for some types: the inform step.
+
+    Switches, limits and every other rule still hold.
+
+    Args:
+        pattern: the notification types meant, ``ticket.announcement``.
+        reason: why, for whoever looks later.
+
+    Raises:
+        ValueError: the reason is blank or the pattern is empty.
+    """
+    return _suppressions(Suppression(_checked(pattern), _reason(reason), lifted=True))
+
+
+def notification(type: str, *, key: object = None) -> _Block:
+    """Say what is sent inside: its type and, to have it leave once, its key.
+
+    Args:
+        type: the notification type, ``ticket.modified``.
+        key: the idempotency key, for example ``f"ticket:{t.pk}:{t.version}"``.
+
+    Raises:
+        TypeError, ValueError: the type or key cannot be used.
+    """
+    said = notification_of(type, key)
+    return _Block(lambda ambient: replace(ambient, notification=said))
+
+
+@contextmanager
+def running_task(task: Task) -> Iterator[None]:
+    """Say that a background task runs inside; for integrations."""
+    with _Block(lambda ambient: replace(ambient, task=task)):
+        yield
+
+
+@contextmanager
+def handing_over() -> Iterator[None]:
+    """Clear the notification while a backend works.
+
+    A backend that copies messages and sends them on would otherwise have its
+    copies taken for duplicates of the message it was given.
+    """
+    with _Block(lambda ambient: replace(ambient, notification=None)):
+        yield
+
+
+def bind(func: Callable[P, R]) -> Callable[P, R]:
+    """Return ``func`` bound to the present context, for threads and executors.
+
+    Args:
+        func: a function or coroutine function that will run elsewhere or later.
+
+    Returns:
+        A function that runs ``func`` in the notifyguard context of this moment.
+    """
+    captured = _ambient.get()
+    return _wrapped(func, lambda: _Block(lambda _: captured))
+
+
+def _wrapped(func: Callable[P, R], block: Callable[[], _Block]) -> Callable[P, R]:
+    if inspect.iscoroutinefunction(func):
+
+        @functools.wraps(func)
+        async def in_block_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with block():
+                return await func(*args, **kwargs)
+
+        return in_block_async  # type: ignore[return-value]
+
+    @functools.wraps(func)
+    def in_block(*args: P.args, **kwargs: P.kwargs) -> R:
+        with block():
+            return func(*args, **kwargs)
+
+    return in_block
+
+
+def _suppressions(suppression: Suppression) -> _Block:
+    return _Block(
+        lambda ambient: replace(ambient, suppressions=(*ambient.suppressions, suppression))
+    )
+
+
+def _checked(pattern: object) -> str:
+    if not isinstance(pattern, str) or not pattern.strip():
+        raise ValueError(f"A pattern of notification types such as 'ticket.*', not {pattern!r}.")
+    return pattern.strip()
+
+
+def _reason(reason: object) -> str:
+    if not isinstance(reason, str) or not reason.strip():
+        raise ValueError("Give a reason: whoever looks at 2 a.m. will need to know why.")
+    return reason.strip()

@@ -1,0 +1,37 @@
+"""Every exception notifyguard raises, in one place."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class NotifyguardError(Exception):
+    """Base class of all errors raised by notifyguard."""
+
+
+class InvalidSettings(NotifyguardError, ImproperlyConfigured):
+    """``settings.NOTIFYGUARD`` cannot be used; the message names setting, value and fix."""
+
+
+class LedgerUnavailable(NotifyguardError):
+    """The ledger's database cannot be reached, so the message was not sent.
+
+    A message that cannot be recorded could be sent twice or lost without a
+    trace. Critical types are sent all the same.
+    """
+
+
+class CannotFreeze(NotifyguardError):
+    """A message holds something that cannot be stored and restored without loss."""
+
+
+class CannotThaw(NotifyguardError):
+    """A stored message cannot be restored: its form or class is unknown here."""
+
+
+class InTransaction(NotifyguardError):
+    """A type with ``in_transaction: "error"`` was sent inside ``atomic()``."""
+
+
+class NotAllowed(NotifyguardError):
+    """An operator's action was refused: a missing reason, expiry or state."""

@@ -1,0 +1,194 @@
+"""The tables. Who writes them: ``ledger``, ``hold`` and ``switchboard``, nobody else."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from notifyguard.decision import Sending, State
+
+SENDING_CHOICES = [(sending.value, sending.value) for sending in Sending]
+STATE_CHOICES = [(state.value, state.value) for state in State]
+
+
+class Control(models.Model):
+    """The one row that switches and marks exclude each other on."""
+
+    ROW = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
+    generation = models.BigIntegerField(
+        help_text=_("Random, and new with each change of a switch: a counter would repeat itself after a restore.")
+    )
+    salt = models.CharField(
+        max_length=64,
+        help_text=_("Enters every key. Never rotated: rotation would reopen every key."),
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("control row")
+        verbose_name_plural = _("control row")
+
+    def __str__(self) -> str:
+        return f"generation {self.generation}"
+
+
+class Switch(models.Model):
+    """A person's word on a type pattern, or on everything."""
+
+    pattern = models.CharField(max_length=200, default="*")
+    everything = models.BooleanField(
+        default=False, help_text=_("Critical types too: the kill switch.")
+    )
+    sending = models.CharField(max_length=10, choices=SENDING_CHOICES)
+    reason = models.CharField(max_length=500)
+    author = models.CharField(max_length=150)
+    set_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("switch")
+        verbose_name_plural = _("switches")
+        ordering = ["-everything", "pattern"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pattern", "everything"], name="notifyguard_switch_pattern"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{'everything' if self.everything else self.pattern}: {self.sending}"
+
+
+class Event(models.Model):
+    """What a person did, when and why; only ever appended."""
+
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    before = models.CharField(max_length=200, blank=True, default="")
+    after = models.CharField(max_length=200, blank=True, default="")
+    count = models.PositiveIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject} by {self.actor}"
+
+
+class Claim(models.Model):
+    """One idempotency key, taken. Narrow, since it is kept longer than deliveries.
+
+    A claim stands for as long as its delivery may have left or may still leave;
+    a proven failure deletes it and so frees the key.
+    """
+
+    key = models.UUIDField(primary_key=True)
+    delivery = models.UUIDField()
+    fingerprint = models.UUIDField(null=True)
+    duplicates = models.PositiveIntegerField(default=0)
+    claimed_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("claim")
+        verbose_name_plural = _("claims")
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
+class Delivery(models.Model):
+    """One message to one recipient: the ledger row.
+
+    ``wake_at`` says when the sweeper must look at the row again. It stays empty
+    on the hot path (claim, mark, confirm), so that these updates touch no
+    indexed column and stay HOT on PostgreSQL; such rows are found by their age.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    dispatch = models.UUIDField()
+    key = models.UUIDField(null=True, blank=True)
+    type = models.CharField(max_length=200)
+    recipient = models.CharField(max_length=320)
+    state = models.CharField(max_length=10, choices=STATE_CHOICES)
+    attempt = models.PositiveIntegerField(default=1)
+    rule = models.CharField(max_length=50, blank=True, default="")
+    reason = models.CharField(max_length=500, blank=True, default="")
+    origin = models.CharField(max_length=10, blank=True, default="")
+    call_site = models.CharField(max_length=200, blank=True, default="")
+    task_id = models.CharField(max_length=155, blank=True, default="")
+    instance = models.CharField(max_length=120)
+    backend = models.CharField(max_length=200, blank=True, default="")
+    subject = models.CharField(max_length=200, blank=True, default="")
+    message_id = models.CharField(max_length=255, blank=True, default="")
+    created_at = models.DateTimeField(db_index=True)
+    changed_at = models.DateTimeField()
+    wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["recipient", "id"], name="notifyguard_recipient"),
+            models.Index(fields=["type", "id"], name="notifyguard_type"),
+            models.Index(fields=["dispatch"], name="notifyguard_dispatch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} to {self.recipient}: {self.state}"
+
+
+class FrozenMessage(models.Model):
+    """A message kept: its parts as JSON, its binary contents beside it."""
+
+    dispatch = models.UUIDField(primary_key=True)
+    # Text and not JSON: lone surrogates, which real mail holds, have no place in jsonb.
+    payload = models.TextField()
+    size = models.PositiveBigIntegerField(help_text=_("Bytes, with its contents."))
+    frozen_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("frozen message")
+        verbose_name_plural = _("frozen messages")
+
+    def __str__(self) -> str:
+        return str(self.dispatch)
+
+
+class FrozenContent(models.Model):
+    """A binary content of a frozen message: an attachment, an image."""
+
+    dispatch = models.UUIDField(db_index=True)
+    digest = models.CharField(max_length=64)
+    content = models.BinaryField()
+
+    class Meta:
+        verbose_name = _("frozen content")
+        verbose_name_plural = _("frozen contents")
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class Sweep(models.Model):
+    """When the sweeper last ran, and how far it has examined the ledger."""
+
+    ROW = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
+    ran_at = models.DateTimeField()
+    examined_until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("sweep")
+        verbose_name_plural = _("sweeps")
+
+    def __str__(self) -> str:
+        return f"{self.ran_at:%Y-%m-%d %H:%M:%S}"
