@@ -1,4 +1,4 @@
-"""What a test may need from outside: where it is, whether it is there, what to say when it is not."""
+"""What a test may need from outside: where it is, and what to say when it is not there."""
 
 from __future__ import annotations
 
