@@ -1,0 +1,131 @@
+"""``settings.NOTIFYGUARD``, read at send time and never written to.
+
+A bad setting never breaks sending: what cannot be used falls back to its
+default, and where it may have hidden a stop, mail is held. Every problem is
+logged once at ERROR and reported by the system checks.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+from django.conf import settings
+
+from notifyguard.conf import environment
+from notifyguard.conf.importing import unimportable
+from notifyguard.conf.problems import Kind, Place, Problem, UnusableError, as_mapping, log_once
+from notifyguard.conf.schema import (
+    InTransaction,
+    Mode,
+    Retention,
+    Sending,
+    Settings,
+    TypeOptions,
+    read_table,
+)
+
+__all__ = [
+    "InTransaction",
+    "Kind",
+    "Mode",
+    "Problem",
+    "Retention",
+    "Sending",
+    "Settings",
+    "TypeOptions",
+    "current",
+    "problems",
+    "read",
+]
+
+NAME = "NOTIFYGUARD"
+
+# What was written when the settings were last read, and what came of it: one
+# tuple, so that a thread sees both or neither.
+_latest: tuple[Any, Settings] = ({}, Settings())
+# The object behind the lazy ``settings``, and the one in which ours was last missing.
+_wrapped = attrgetter("_wrapped")
+_without: object = None
+
+
+def current() -> Settings:
+    """The settings as they stand now.
+
+    Cheap enough for every message: as long as nothing was changed it costs one
+    comparison of dicts. A change of ``settings.NOTIFYGUARD``, inside the dict
+    too, is seen by the next call. Never raises for what was written there.
+    """
+    global _latest
+    written = _written()
+    seen, known = _latest
+    if written == seen:
+        return known
+    copied = _copy(written)
+    known = read(copied)
+    _latest = copied, known
+    log_once(*known.problems)
+    return known
+
+
+def problems() -> list[Problem]:
+    """All that is wrong with the settings, for the system checks.
+
+    Unlike ``current()`` this imports what dotted paths name and looks at the
+    environment and at ``DATABASES``. It opens no connection.
+    """
+    known = current()
+    return [
+        *known.problems,
+        *environment.place().problems,
+        *_unknown_database(known.database),
+        *unimportable(known),
+    ]
+
+
+def read(written: Any) -> Settings:
+    """Read ``written``, the value of ``settings.NOTIFYGUARD``."""
+    place = Place(NAME)
+    try:
+        values = read_table(Settings, as_mapping(written), place)
+    except UnusableError as error:
+        place.reject(written, str(error), stops=True)
+        values = {}
+    # What stops only some types is already in their own options.
+    if any(problem.held == place.scope for problem in place.problems):
+        values["sending"] = "hold"
+    return Settings(**values, problems=tuple(place.problems))
+
+
+def _written() -> Any:
+    """What the project wrote, or an empty dict.
+
+    To look for a setting that is missing costs Django ten times as much as to
+    find one, and most projects write none: so a miss is remembered for as long
+    as the same settings object is in place and has not been given one.
+    """
+    global _without
+    if _wrapped(settings) is _without and NAME not in vars(_without):
+        return {}
+    written = getattr(settings, NAME, None)
+    _without = _wrapped(settings) if written is None else None
+    return {} if written is None else written
+
+
+def _copy(written: Any, depth: int = 4) -> Any:
+    """The containers of ``written`` copied, as deep as settings go; all else is the same object."""
+    if depth and isinstance(written, dict):
+        # A copy first, in one step: another thread may be changing the original.
+        return {key: _copy(value, depth - 1) for key, value in written.copy().items()}
+    if depth and isinstance(written, list):
+        return [_copy(value, depth - 1) for value in written.copy()]
+    return written
+
+
+def _unknown_database(alias: str) -> list[Problem]:
+    place = Place(NAME).at("DATABASE")
+    if alias not in settings.DATABASES:
+        text = f'{place.path} is "{alias}", which is not in DATABASES.'
+        fix = f"Write one of {', '.join(settings.DATABASES)}. Until then nothing can be recorded."
+        place.report(Kind.NO_DATABASE, text, fix, stops=False)
+    return place.problems

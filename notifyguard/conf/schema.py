@@ -1,0 +1,223 @@
+# ruff: noqa: RUF009  (`setting` only makes a dataclass field, as `field` does)
+"""The settings: these classes *are* the list. What is not a field here is no setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from datetime import timedelta
+from functools import cached_property, lru_cache, partial
+from pkgutil import resolve_name
+from typing import Any, ClassVar, Literal, TypeVar
+
+from notifyguard import patterns
+from notifyguard.conf import environment, readers
+from notifyguard.conf.problems import Kind, Place, Problem, UnusableError, as_mapping, did_you_mean
+from notifyguard.exceptions import InvalidSettings
+
+T = TypeVar("T")
+Mode = Literal["enforce", "observe", "bypass"]
+Sending = Literal["open", "hold", "discard"]
+InTransaction = Literal["defer", "now", "error"]
+
+
+def setting(default: T, read: readers.Reader[T], *, stops: bool = False) -> T:
+    """A setting, how it is read, and whether a broken one may hide a stop, so that mail is held."""
+    # A factory, since dataclasses refuse a dict as a default; nobody writes to what it returns.
+    return field(default_factory=lambda: default, metadata={"read": read, "stops": stops})
+
+
+def settings_of(cls: type[Any], spelled: Callable[[str], str] = str) -> dict[str, Field[Any]]:
+    """The fields of ``cls`` that are settings, by the name they are written with."""
+    return {spelled(field.name): field for field in fields(cls) if "read" in field.metadata}
+
+
+def read_table(cls: type[Any], written: Mapping[Any, Any], place: Place) -> dict[str, Any]:
+    """What of ``written`` can be used for ``cls``; what cannot is reported and left out."""
+    known = settings_of(cls, cls.spelled)
+    values = {}
+    for name, value in written.items():
+        found = known.get(name)
+        if found is None:
+            _report_unknown(name, cls, place)
+            continue
+        try:
+            values[found.name] = found.metadata["read"](value, place.at(name))
+        except UnusableError as error:
+            place.at(name).reject(value, str(error), stops=found.metadata["stops"])
+    return values
+
+
+def _report_unknown(name: object, cls: type[Any], place: Place) -> None:
+    known = settings_of(cls, cls.spelled)
+    text = f"{place.at(name).path} is not a setting of this version of notifyguard."
+    if name in cls.later:
+        place.report(Kind.UNKNOWN, text, "Take it out.", stops=cls.later[name])
+    elif likely := did_you_mean(name, known):
+        fix = f'Did you mean "{likely}"?'
+        place.report(Kind.UNKNOWN, text, fix, stops=known[likely].metadata["stops"])
+    else:
+        fix = f"Take it out. Known are {', '.join(known)}."
+        place.report(Kind.UNKNOWN, text, fix, stops=False)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long the ledger keeps what it knows; written in days."""
+
+    spelled: ClassVar = str.lower
+    later: ClassVar[Mapping[object, bool]] = {}
+
+    deliveries: timedelta = setting(timedelta(days=90), readers.days)
+    claims: timedelta = setting(timedelta(days=400), readers.days)
+    bodies: timedelta = setting(timedelta(days=3), readers.days)
+
+
+@dataclass(frozen=True)
+class TypeOptions:
+    """What holds for one notification type."""
+
+    spelled: ClassVar = str.lower
+    # True where to ignore it would let out what it is there to keep back.
+    later: ClassVar[Mapping[object, bool]] = {
+        "limits": True,
+        "on_limit": False,
+        "max_age": True,
+        "on_stale": False,
+    }
+
+    sending: Sending = setting("open", readers.one_of("open", "hold", "discard"), stops=True)
+    in_transaction: InTransaction | None = setting(
+        None, readers.one_of(None, "defer", "now", "error")
+    )
+    on_uncertain: Literal["keep", "resend"] = setting("keep", readers.one_of("keep", "resend"))
+    critical: bool = setting(False, readers.one_of(True, False))
+
+
+Types = Mapping[str, Mapping[str, Any]]
+
+# What a person waits for, known without being told. Error mail is sent from
+# broken transactions, so it is never deferred to a commit that will not come.
+KNOWN_TYPES: Types = {
+    "auth.password_reset": {"critical": True},
+    "allauth.*": {"critical": True},
+    "django.admins": {"critical": True, "in_transaction": "now"},
+}
+
+
+def _read_types(value: Any, place: Place) -> Types:
+    types = dict(KNOWN_TYPES)
+    for pattern, written in as_mapping(value).items():
+        if fix := patterns.fault(pattern):
+            # Nobody can tell which mail a broken pattern was meant to stop.
+            text = f"{place.at(pattern).path} is not a pattern of types."
+            place.report(Kind.INVALID, text, fix, stops=_may_stop(written))
+        else:
+            options = _read_type_options(pattern, written, place.at(pattern))
+            types[pattern] = {**types.get(pattern, {}), **options}
+    return types
+
+
+def _may_stop(written: object) -> bool:
+    return not isinstance(written, dict) or written.get("sending", "open") != "open"
+
+
+def _read_type_options(pattern: str, written: Any, place: Place) -> dict[str, Any]:
+    inner = Place(place.path, f'mail of types "{pattern}"')
+    try:
+        options = read_table(TypeOptions, as_mapping(written), inner)
+    except UnusableError as error:
+        inner.reject(written, str(error), stops=True)
+        options = {}
+    if any(problem.held for problem in inner.problems):
+        options["sending"] = "hold"
+    place.problems.extend(inner.problems)
+    return options
+
+
+def _read_retention(value: Any, place: Place) -> Retention:
+    retention = Retention(**read_table(Retention, as_mapping(value), place))
+    if retention.claims >= retention.deliveries:
+        return retention
+    fix = f'Set "claims" to at least the {retention.deliveries.days} days of "deliveries".'
+    place.reject(value, fix, stops=False)
+    return replace(retention, claims=retention.deliveries)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``settings.NOTIFYGUARD``, validated; every field has a value that can be used.
+
+    ``lease`` is in seconds. ``problems`` lists what was wrong with what was written.
+    """
+
+    spelled: ClassVar = str.upper
+    # True where to ignore it would let out what it is there to keep back.
+    later: ClassVar[Mapping[object, bool]] = {"LIMITER": False, "ALLOW_RECIPIENTS": True}
+
+    mode: Mode = setting("enforce", readers.one_of("enforce", "observe", "bypass"))
+    sending: Sending = setting("open", readers.one_of("open", "hold", "discard"), stops=True)
+    types: Types = setting(KNOWN_TYPES, _read_types, stops=True)
+    extra_rules: tuple[str, ...] = setting((), readers.several(readers.dotted_path), stops=True)
+    disabled_rules: tuple[str, ...] = setting((), readers.several(readers.name))
+    # In another ledger, or under another namespace, keys taken long ago are free again.
+    database: str = setting("default", readers.name, stops=True)
+    lease: int = setting(600, readers.seconds)
+    in_tests: Literal["light", "full"] = setting("light", readers.one_of("light", "full"))
+    namespace: str | Callable[[], str] | None = setting(
+        None, readers.dotted_path_or_callable, stops=True
+    )
+    replace_smtp_backend: bool = setting(False, readers.one_of(True, False))
+    retention: Retention = setting(Retention(), _read_retention)
+    frozen_classes: tuple[str, ...] = setting((), readers.several(readers.dotted_path))
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def environment_sending(self) -> Sending:
+        """The switch in ``NOTIFYGUARD_SENDING``, for this process alone; "open" if unset."""
+        return environment.sending()
+
+    @cached_property
+    def for_type(self) -> Callable[[str], TypeOptions]:
+        """``for_type(name) -> TypeOptions``: the most specific pattern wins, per option.
+
+        A critical type obeys a ``sending`` of a pattern that names it, not of ``*``.
+        """
+        return lru_cache(maxsize=2048)(partial(_merged, self.types))
+
+    def current_namespace(self) -> str:
+        """The namespace that enters keys now; "" if none is set.
+
+        Raises InvalidSettings if ``NAMESPACE`` cannot be imported, fails, or
+        returns anything but a string: under a guessed namespace a key that is
+        taken would be free, and its message would leave twice.
+        """
+        if self.namespace is None:
+            return ""
+        try:
+            answer = _resolved(self.namespace)()
+        except Exception as error:
+            raise InvalidSettings(f'NOTIFYGUARD["NAMESPACE"] failed: {error!r}.') from error
+        if isinstance(answer, str):
+            return answer
+        raise InvalidSettings(f'NOTIFYGUARD["NAMESPACE"] returned {answer!r}; return a string.')
+
+
+def _resolved(namespace: str | Callable[[], str]) -> Callable[[], Any]:
+    if not isinstance(namespace, str):
+        return namespace
+    found: Callable[[], Any] = resolve_name(namespace)
+    return found
+
+
+def _merged(types: Types, name: str) -> TypeOptions:
+    named: list[Mapping[str, Any]] = []
+    unnamed: list[Mapping[str, Any]] = []
+    for pattern in reversed(patterns.matching(types, name)):
+        (unnamed if patterns.names_nothing(pattern) else named).append(types[pattern])
+    merged: dict[str, Any] = {}
+    for options in (*unnamed, *named):
+        merged.update(options)
+    if merged.get("critical") and not any("sending" in options for options in named):
+        merged.pop("sending", None)
+    return TypeOptions(**merged)
