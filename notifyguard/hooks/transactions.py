@@ -1,0 +1,32 @@
+"""``on_commit``: what is registered while code is suppressed stays suppressed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from notifyguard import context
+from notifyguard.hooks import patching
+
+_NOTHING_SAID = context.Ambient()
+
+
+def install() -> None:
+    """Wrap ``on_commit`` of every database connection."""
+    original = vars(BaseDatabaseWrapper)["on_commit"]
+    patching.replace(BaseDatabaseWrapper, "on_commit", _capturing(original))
+
+
+def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def on_commit(self: BaseDatabaseWrapper, func: Any, *args: Any, **kwargs: Any) -> Any:
+        # Untouched where nothing was said: tests compare captured callbacks by identity.
+        # What cannot be called is Django's to refuse.
+        if callable(func) and context.current() != _NOTHING_SAID:
+            func = context.bind(func)
+        return original(self, func, *args, **kwargs)
+
+    return on_commit

@@ -1,0 +1,8 @@
+"""Django's own test suites, run with and without notifyguard and compared.
+
+``python -m tests.django_suites`` in an environment with the Django to be tested;
+see ``docs/how-to/django-suites.md``.
+"""
+
+SUITES = ("mail", "logging_tests", "middleware", "auth_tests", "test_client", "test_utils")
+"""The suites in which mail, or a transaction that could send some, takes part."""
