@@ -1,0 +1,30 @@
+"""Send what waits, with the status check of incident C."""
+
+from django.core.mail import send_mail
+
+from example_project.newsletter.models import Mailing
+from example_project.progress import with_progress
+from notifyguard.context import notification
+
+
+def send_waiting() -> None:
+    """Send every waiting mailing and mark it as sent."""
+    waiting = Mailing.objects.filter(status=Mailing.Status.WAITING).order_by("pk")
+    for mailing in with_progress(list(waiting.select_related("issue", "subscriber"))):
+        # The check that lost the race every time: another server sends between it and the mark.
+        mailing.refresh_from_db(fields=["status"])
+        if mailing.status == Mailing.Status.WAITING:
+            send_one(mailing)
+            mailing.status = Mailing.Status.SENT
+            mailing.save(update_fields=["status"])
+
+
+def send_one(mailing: Mailing) -> None:
+    """Send one issue to one subscriber.
+
+    The key says what must happen once: this issue, to this address. Without
+    notifyguard in ``INSTALLED_APPS`` nobody reads it.
+    """
+    body = f"Dear {mailing.subscriber.name},\n\n{mailing.issue.body}\n"
+    with notification("newsletter.issue", key=f"issue:{mailing.issue.pk}"):
+        send_mail(mailing.issue.subject, body, None, [mailing.subscriber.email])

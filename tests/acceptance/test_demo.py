@@ -1,0 +1,92 @@
+"""The demo as a person starts it, small; its report is read as a program reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from example_project.demo.deployment import ROOT
+from tests.acceptance.conftest import WARNINGS
+
+DEMO = ("demo", "--tickets", "60", "--newsletters", "40")
+
+
+def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo to its end, in an environment in which nothing points at the tests."""
+    environment = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "example_project", *DEMO, *arguments],
+        cwd=ROOT,
+        env=environment | {"PYTHONWARNINGS": WARNINGS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    scratch = tmp_path_factory.mktemp("demo")
+    finished = run_demo("--json", "--scratch", str(scratch))
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+def test_the_migration_mails_everyone_only_without_the_guard(report: Any) -> None:
+    without, guarded = report["incident_a"]["without"], report["incident_a"]["with"]
+    assert without["changed_mails"] == without["tickets"] == 60
+    assert guarded["changed_mails"] == 0
+
+
+def test_the_password_reset_arrives_in_both_runs(report: Any) -> None:
+    assert [run["resets"] for run in report["incident_a"].values()] == [1, 1]
+
+
+def test_the_inform_step_run_twice_tells_twice_only_without_the_guard(report: Any) -> None:
+    without, guarded = report["incident_a"]["without"], report["incident_a"]["with"]
+    assert (without["told_once"], without["told_twice"]) == (0, without["owners"])
+    assert (guarded["told_once"], guarded["told_twice"]) == (guarded["owners"], 0)
+
+
+def test_two_servers_double_newsletters_only_without_the_guard(report: Any) -> None:
+    without, guarded = report["incident_c"]["without"], report["incident_c"]["with"]
+    assert without["mailed_again"] > 0
+    assert guarded["mails"] == guarded["reached"] == 40
+
+
+def test_the_admin_of_the_guarded_project_can_be_served_afterwards(report: Any) -> None:
+    command = [sys.executable, "-m", "example_project", "demo_admin", report["scratch"]]
+    with subprocess.Popen(
+        [*command, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as admin:
+        assert admin.stdout
+        try:
+            url = admin.stdout.readline().split()[0]
+            assert "Log in" in page(url)
+        finally:
+            admin.send_signal(signal.SIGINT)  # Ctrl-C
+
+
+def page(url: str) -> str:
+    with urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_a_folder_without_a_demo_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "example_project", "demo_admin", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert f"demo --scratch {tmp_path}" in refused.stderr
