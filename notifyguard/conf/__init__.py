@@ -19,11 +19,11 @@ from notifyguard.conf.schema import (
     InTransaction,
     Mode,
     Retention,
-    Sending,
     Settings,
     TypeOptions,
     read_table,
 )
+from notifyguard.decision import Sending
 
 __all__ = [
     "InTransaction",
@@ -31,7 +31,6 @@ __all__ = [
     "Mode",
     "Problem",
     "Retention",
-    "Sending",
     "Settings",
     "TypeOptions",
     "current",
@@ -77,7 +76,7 @@ def problems() -> list[Problem]:
     known = current()
     return [
         *known.problems,
-        *environment.place().problems,
+        *environment.problems(),
         *_unknown_database(known.database),
         *unimportable(known),
     ]
@@ -93,7 +92,7 @@ def read(written: Any) -> Settings:
         values = {}
     # What stops only some types is already in their own options.
     if any(problem.held == place.scope for problem in place.problems):
-        values["sending"] = "hold"
+        values["sending"] = Sending.HOLD
     return Settings(**values, problems=tuple(place.problems))
 
 

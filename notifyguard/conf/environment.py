@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container
-from typing import Any, Literal, cast
+from typing import Any
 
-from notifyguard.conf.problems import Place, UnusableError, log_once
+from notifyguard.conf.problems import Place, Problem, UnusableError, log_once
 from notifyguard.conf.readers import one_of
+from notifyguard.decision import Sending
 
 VARIABLE = "NOTIFYGUARD_SENDING"
-_CHOICES = ("open", "hold", "discard")
-_read = one_of(*_CHOICES)
+_read = one_of(*Sending)
 
 # To miss in os.environ raises and catches within, which costs more than all the
 # rest of a switch check. The dict below it says "not there" ten times sooner.
@@ -19,25 +19,34 @@ _variables: Container[Any] = getattr(os.environ, "_data", os.environ)
 _key: Any = VARIABLE if _variables is os.environ else os.environ.encodekey(VARIABLE)
 
 
-def sending() -> Literal["open", "hold", "discard"]:
-    """The switch as it stands now; unset or empty is "open", anything unknown is "hold"."""
-    written = _written()
-    if written in _CHOICES:
-        return cast('Literal["open", "hold", "discard"]', written)
-    log_once(*place().problems)
-    return "hold"
+def sending() -> Sending | None:
+    """The switch as it stands now: None if unset or empty, "hold" if it cannot be read."""
+    if _key not in _variables:
+        return None
+    place = _place()
+    switch = _switch(place)
+    log_once(*place.problems)
+    return switch
 
 
-def place() -> Place:
-    """The variable as a place of the settings, with what is wrong with it now."""
-    place = Place(f"The environment variable {VARIABLE}", "all mail of this process")
-    written = _written()
+def problems() -> list[Problem]:
+    """What is wrong with the variable now."""
+    place = _place()
+    _switch(place)
+    return place.problems
+
+
+def _switch(place: Place) -> Sending | None:
+    written = os.environ.get(VARIABLE)
+    if not written:
+        return None
     try:
-        _read(written, place)
+        switch: Sending = _read(written, place)
     except UnusableError as error:
         place.reject(written, str(error), stops=True)
-    return place
+        return Sending.HOLD
+    return switch
 
 
-def _written() -> str:
-    return (os.environ.get(VARIABLE) if _key in _variables else None) or "open"
+def _place() -> Place:
+    return Place(f"The environment variable {VARIABLE}", "all mail of this process")

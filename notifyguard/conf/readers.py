@@ -16,16 +16,17 @@ LONGEST_RETENTION = 36_500
 
 
 def one_of(*choices: Any) -> Reader[Any]:
-    """A reader for one of ``choices``."""
+    """A reader for one of ``choices``, which it returns: an enum's member for its text."""
 
     def read(value: Any, place: Place) -> Any:
         for choice in choices:
-            # The type as well, since 1 == True.
-            if value == choice and isinstance(value, type(choice)):
+            # 1 == True, but whoever wrote 1 meant something else.
+            if value == choice and isinstance(value, bool) == isinstance(choice, bool):
                 return choice
         likely = did_you_mean(value, [choice for choice in choices if isinstance(choice, str)])
         hint = f"Did you mean {quoted(likely)}? " if likely else ""
-        raise UnusableError(f"{hint}Write one of {', '.join(map(quoted, choices))}.")
+        offered = ", ".join(quoted(choice) for choice in choices if choice is not None)
+        raise UnusableError(f"{hint}Write one of {offered}.")
 
     return read
 

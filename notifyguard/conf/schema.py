@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal, TypeVar
 from notifyguard import patterns
 from notifyguard.conf import environment, readers
 from notifyguard.conf.problems import Kind, Place, Problem, UnusableError, as_mapping, did_you_mean
+from notifyguard.decision import Sending
 from notifyguard.exceptions import InvalidSettings
 
 T = TypeVar("T")
 Mode = Literal["enforce", "observe", "bypass"]
-Sending = Literal["open", "hold", "discard"]
 InTransaction = Literal["defer", "now", "error"]
 
 
@@ -86,7 +86,7 @@ class TypeOptions:
         "on_stale": False,
     }
 
-    sending: Sending = setting("open", readers.one_of("open", "hold", "discard"), stops=True)
+    sending: Sending | None = setting(None, readers.one_of(None, *Sending), stops=True)
     in_transaction: InTransaction | None = setting(
         None, readers.one_of(None, "defer", "now", "error")
     )
@@ -130,7 +130,7 @@ def _read_type_options(pattern: str, written: Any, place: Place) -> dict[str, An
         inner.reject(written, str(error), stops=True)
         options = {}
     if any(problem.held for problem in inner.problems):
-        options["sending"] = "hold"
+        options["sending"] = Sending.HOLD
     place.problems.extend(inner.problems)
     return options
 
@@ -156,7 +156,7 @@ class Settings:
     later: ClassVar[Mapping[object, bool]] = {"LIMITER": False, "ALLOW_RECIPIENTS": True}
 
     mode: Mode = setting("enforce", readers.one_of("enforce", "observe", "bypass"))
-    sending: Sending = setting("open", readers.one_of("open", "hold", "discard"), stops=True)
+    sending: Sending = setting(Sending.OPEN, readers.one_of(*Sending), stops=True)
     types: Types = setting(KNOWN_TYPES, _read_types, stops=True)
     extra_rules: tuple[str, ...] = setting((), readers.several(readers.dotted_path), stops=True)
     disabled_rules: tuple[str, ...] = setting((), readers.several(readers.name))
@@ -173,8 +173,8 @@ class Settings:
     problems: tuple[Problem, ...] = ()
 
     @property
-    def environment_sending(self) -> Sending:
-        """The switch in ``NOTIFYGUARD_SENDING``, for this process alone; "open" if unset."""
+    def environment_sending(self) -> Sending | None:
+        """The switch in ``NOTIFYGUARD_SENDING``, for this process alone; None if unset."""
         return environment.sending()
 
     @cached_property
