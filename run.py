@@ -60,7 +60,8 @@ def tests(arguments: Sequence[str]) -> int:
     tox = [_environment("tests", "tox>=4.25"), "-m", "tox"]
     chosen = ["--colored", "no", "-e", ",".join(environments)]
     # Installing two at a time halves the wait; the tests then have the machine for themselves.
-    subprocess.call([*tox, "run-parallel", "--notest", "--parallel", "2", *chosen])
+    if status := subprocess.call([*tox, "run-parallel", "--notest", "--parallel", "2", *chosen]):
+        return status
     status = subprocess.call([*tox, "run", "--skip-pkg-install", *chosen, "--", *arguments])
     print(_closing_line(results))
     return status
