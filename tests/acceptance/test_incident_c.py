@@ -39,4 +39,7 @@ def test_with_the_guard_a_second_run_after_the_marks_were_lost_sends_nothing(
     assert incident_c.replay(site, 20, unheard, servers=1).mails == 20
 
 
-FORGET_WHAT_WAS_SENT = "from example_project.newsletter.models import Mailing; Mailing.objects.update(status='waiting')"
+FORGET_WHAT_WAS_SENT = """
+from example_project.newsletter.models import Mailing
+Mailing.objects.update(status="waiting")
+"""
