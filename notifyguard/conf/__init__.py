@@ -14,7 +14,7 @@ from django.conf import settings
 
 from notifyguard.conf import environment
 from notifyguard.conf.importing import unimportable
-from notifyguard.conf.problems import Kind, Place, Problem, UnusableError, as_mapping, log_once
+from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, log_once
 from notifyguard.conf.schema import (
     InTransaction,
     Mode,

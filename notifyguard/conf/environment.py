@@ -6,7 +6,7 @@ import os
 from collections.abc import Container
 from typing import Any
 
-from notifyguard.conf.problems import Place, Problem, UnusableError, log_once
+from notifyguard.conf.problem import Place, Problem, UnusableError, log_once
 from notifyguard.conf.readers import one_of
 from notifyguard.decision import Sending
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.mail import EmailMessage
 
-from notifyguard.conf.problems import Kind, Place, Problem
+from notifyguard.conf.problem import Kind, Place, Problem
 from notifyguard.conf.schema import Settings
 
 

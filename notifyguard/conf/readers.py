@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from notifyguard.conf.problems import Place, UnusableError, did_you_mean, quoted
+from notifyguard.conf.problem import Place, UnusableError, did_you_mean, quoted
 
 T = TypeVar("T")
 Reader = Callable[[Any, Place], T]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from notifyguard import patterns
 from notifyguard.conf import environment, readers
-from notifyguard.conf.problems import Kind, Place, Problem, UnusableError, as_mapping, did_you_mean
+from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, did_you_mean
 from notifyguard.decision import Sending
 from notifyguard.exceptions import InvalidSettings
 
@@ -27,14 +27,14 @@ def setting(default: T, read: readers.Reader[T], *, stops: bool = False) -> T:
     return field(default_factory=lambda: default, metadata={"read": read, "stops": stops})
 
 
-def settings_of(cls: type[Any], spelled: Callable[[str], str] = str) -> dict[str, Field[Any]]:
+def settings_of(cls: type[Any]) -> dict[str, Field[Any]]:
     """The fields of ``cls`` that are settings, by the name they are written with."""
-    return {spelled(field.name): field for field in fields(cls) if "read" in field.metadata}
+    return {cls.spelled(field.name): field for field in fields(cls) if "read" in field.metadata}
 
 
 def read_table(cls: type[Any], written: Mapping[Any, Any], place: Place) -> dict[str, Any]:
     """What of ``written`` can be used for ``cls``; what cannot is reported and left out."""
-    known = settings_of(cls, cls.spelled)
+    known = settings_of(cls)
     values = {}
     for name, value in written.items():
         found = known.get(name)
@@ -49,7 +49,7 @@ def read_table(cls: type[Any], written: Mapping[Any, Any], place: Place) -> dict
 
 
 def _report_unknown(name: object, cls: type[Any], place: Place) -> None:
-    known = settings_of(cls, cls.spelled)
+    known = settings_of(cls)
     text = f"{place.at(name).path} is not a setting of this version of notifyguard."
     if name in cls.later:
         place.report(Kind.UNKNOWN, text, "Take it out.", stops=cls.later[name])
