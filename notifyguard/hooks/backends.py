@@ -101,14 +101,14 @@ def _with_subclasses(cls: type) -> Iterator[type]:
 def _guarding_init_subclass() -> Any:
     earlier = vars(BaseEmailBackend).get("__init_subclass__")
 
-    def __init_subclass__(cls: type, **kwargs: Any) -> None:
+    def guard_subclass(cls: type, **kwargs: Any) -> None:
         if earlier is None:
-            super(BaseEmailBackend, cls).__init_subclass__(**kwargs)  # type: ignore[misc]
+            super(BaseEmailBackend, cls).__init_subclass__(**kwargs)
         else:
             earlier.__get__(None, cls)(**kwargs)
         guard_class(cls)
 
-    return classmethod(__init_subclass__)
+    return classmethod(guard_subclass)
 
 
 def _modules_that_import_backends() -> list[ModuleType]:

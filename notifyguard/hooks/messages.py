@@ -45,7 +45,10 @@ class GuardedSend:
         return patching.bound(self._original, message)
 
     # ``mock.patch(autospec=True)`` takes the attribute out of the class's __dict__,
-    # and specifies a function only if it is shown one.
+    # and specifies a function only if it is shown one that can be called.
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._original(*args, **kwargs)
+
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         return FunctionType

@@ -54,10 +54,17 @@ def _run(mode: str, tests: Path, suites: list[str]) -> Report:
         written = Path(directory, "report.json")
         print(f"{mode}: running {', '.join(suites)}", flush=True)
         ran = subprocess.run(
-            [sys.executable, "runtests.py", "--parallel=1", "--verbosity=0",
-             "--settings=tests.django_suites.settings", *suites],
+            [
+                sys.executable,
+                "runtests.py",
+                "--parallel=1",
+                "--verbosity=0",
+                "--settings=tests.django_suites.settings",
+                *suites,
+            ],
             cwd=tests,
-            env=os.environ | {
+            env=os.environ
+            | {
                 "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                 "NOTIFYGUARD_SUITES_MODE": mode,
                 "NOTIFYGUARD_SUITES_REPORT": str(written),

@@ -1,3 +1,4 @@
+# ruff: noqa: N802  # unittest names its methods its own way
 """Django's test runner, writing down every outcome and count."""
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class RecordingRunner(DiscoverRunner):
 
 def _record_broken(test: unittest.TestCase, outcome: str) -> None:
     report.outcomes[test.id()] = outcome
-    if isinstance(test, SimpleTestCase) and not isinstance(test, TransactionTestCase):
-        # A plain SimpleTestCase may allow databases, too; then it has no excuse.
-        if not test.databases:
-            report.databaseless.append(test.id())
+    plain = isinstance(test, SimpleTestCase) and not isinstance(test, TransactionTestCase)
+    # A plain SimpleTestCase may allow databases, too; then it has no excuse.
+    if plain and not test.databases:
+        report.databaseless.append(test.id())
