@@ -94,14 +94,15 @@ def _is_mock(attribute: object) -> bool:
 
 def _with_subclasses(cls: type) -> Iterator[type]:
     yield cls
-    for subclass in cls.__subclasses__():
+    subclasses: list[type] = cls.__subclasses__()
+    for subclass in subclasses:
         yield from _with_subclasses(subclass)
 
 
 def _guarding_init_subclass() -> Any:
     earlier = vars(BaseEmailBackend).get("__init_subclass__")
 
-    def guard_subclass(cls: type, **kwargs: Any) -> None:
+    def guard_subclass(cls: type[Any], /, **kwargs: Any) -> None:
         if earlier is None:
             super(BaseEmailBackend, cls).__init_subclass__(**kwargs)
         else:

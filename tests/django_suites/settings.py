@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from test_sqlite import *  # noqa: F403  # Django's own, beside runtests.py
+from test_sqlite import *  # type: ignore[import-not-found]  # noqa: F403  # Django's own, beside runtests.py
 
 MODE = os.environ["NOTIFYGUARD_SUITES_MODE"]
 TEST_RUNNER = "tests.django_suites.runner.RecordingRunner"

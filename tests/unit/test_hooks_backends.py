@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import smtplib
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import django
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
-from django.core.mail.backends import dummy, locmem, smtp
-from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.backends import base, dummy, locmem, smtp
 
 from notifyguard import hooks
 from notifyguard.hooks import patching
@@ -25,6 +26,8 @@ with_mailers = pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came 
 deprecated = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
 )
+# Backends may define ``send_messages`` in ways that its annotations do not know.
+BaseEmailBackend: Any = base.BaseEmailBackend
 OUT = "django.core.mail.backends.locmem.EmailBackend"
 
 
@@ -34,13 +37,13 @@ def gate() -> Iterator[RecordingGate]:
         yield recording
 
 
-def message(subject: str = "hello", **options) -> EmailMessage:
+def message(subject: str = "hello", **options) -> Any:
     return EmailMessage(subject, "body", "from@example.com", ["to@example.com"], **options)
 
 
-def choose_backend(settings, path: str) -> None:
+def choose_backend(settings, path: str, **options) -> None:
     if django.VERSION >= (6, 1):
-        settings.MAILERS = {"default": {"BACKEND": path}}
+        settings.MAILERS = {"default": {"BACKEND": path, "OPTIONS": options}}
     else:
         settings.EMAIL_BACKEND = path
 
@@ -107,7 +110,8 @@ def test_send_mass_mail_over_a_connection_that_only_looks_like_one_asks(gate) ->
         def send_messages(self, messages):
             return len(messages)
 
-    assert mail.send_mass_mail([SENT, SENT], connection=Other()) == 2
+    duck: Any = Other()
+    assert mail.send_mass_mail([SENT, SENT], connection=duck) == 2
     assert gate.subjects == ["hello", "hello"]
 
 
@@ -123,6 +127,20 @@ def test_what_a_messages_own_get_connection_returns_asks(gate) -> None:
 
     assert Mine("hello", to=["to@example.com"]).send() == 1
     assert gate.subjects == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("replaced", "module"),
+    [(True, "notifyguard.backends.smtp"), (False, "django.core.mail.backends.smtp")],
+)
+def test_a_setting_puts_our_smtp_backend_in_place_of_djangos(
+    gate, settings, replaced, module
+) -> None:
+    gate.refuses = True
+    settings.NOTIFYGUARD = {"REPLACE_SMTP_BACKEND": replaced}
+    choose_backend(settings, "django.core.mail.backends.smtp.EmailBackend", host="localhost")
+    assert message().send() == 0
+    assert type(gate.asked[0].backend).__module__ == module
 
 
 def test_classes_made_later_ask(gate) -> None:
@@ -179,13 +197,13 @@ def test_what_the_backend_returns_is_what_the_caller_gets(gate, returned) -> Non
 
 
 def test_what_the_backend_raises_is_what_the_caller_gets(gate) -> None:
-    refused = smtp.smtplib.SMTPSenderRefused(550, b"no", "from@example.com")
+    refused = smtplib.SMTPSenderRefused(550, b"no", "from@example.com")
 
     class Backend(BaseEmailBackend):
         def send_messages(self, email_messages):
             raise refused
 
-    with pytest.raises(smtp.smtplib.SMTPSenderRefused) as caught:
+    with pytest.raises(smtplib.SMTPSenderRefused) as caught:
         Backend().send_messages([message()])
     assert caught.value is refused
 
@@ -224,8 +242,9 @@ def test_a_parameter_may_have_any_name(gate) -> None:
 
 
 def test_a_call_that_cannot_work_fails_as_without_us(gate) -> None:
+    backend: Any = dummy.EmailBackend()
     with pytest.raises(TypeError, match=r"send_messages\(\) missing 1 required positional"):
-        dummy.EmailBackend().send_messages()
+        backend.send_messages()
     assert gate.asked == []
 
 
@@ -241,7 +260,7 @@ def test_methods_of_every_kind_are_guarded(gate) -> None:
             return cls
 
     class Called(BaseEmailBackend):
-        send_messages = len
+        send_messages: Any = len
 
     assert Still().send_messages([message("a")]) == "static"
     assert Classy().send_messages(email_messages=[message("b")]) is Classy
@@ -270,9 +289,10 @@ def test_an_own_method_put_in_place_later_is_guarded_at_the_next_use(gate, setti
         return 42
 
     choose_backend(settings, "tests.duck_backends.Duck")
+    message("before").send()
     with mock.patch.object(duck_backends.Duck, "send_messages", mine):
-        assert message().send() == 42
-    assert gate.subjects == ["hello"]
+        assert message("during").send() == 42
+    assert gate.subjects == ["before", "during"]
     assert patching.is_ours(vars(duck_backends.Duck)["send_messages"])
 
 

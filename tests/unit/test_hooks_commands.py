@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -48,7 +49,7 @@ def witness() -> Iterator[Witness]:
 
 
 def migration_running(forwards, backwards=None) -> migrations.Migration:
-    migration = migrations.Migration("0001_inform", "auth")
+    migration: Any = migrations.Migration("0001_inform", "auth")
     migration.operations = [migrations.RunPython(forwards, backwards)]
     return migration
 

@@ -7,6 +7,7 @@ import inspect
 import pickle
 import warnings
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import django
@@ -26,7 +27,7 @@ def gate() -> Iterator[RecordingGate]:
         yield recording
 
 
-def message(cls: type[EmailMessage] = EmailMessage, **options) -> EmailMessage:
+def message(cls: Any = EmailMessage, **options) -> Any:
     return cls("hello", "body", "from@example.com", ["to@example.com"], **options)
 
 
@@ -61,7 +62,7 @@ def test_looking_send_up_does_nothing_to_the_message() -> None:
 def test_a_subclass_that_renders_and_calls_super_asks_once(gate) -> None:
     # The shape of djoser and django-templated-mail.
     class Rendered(EmailMultiAlternatives):
-        def send(self, to, *args, **kwargs) -> None:
+        def send(self, to, *args, **kwargs) -> None:  # type: ignore[override]
             self.to = to
             super().send(*args, **kwargs)
 
@@ -95,7 +96,7 @@ def test_an_interceptor_that_sends_by_itself_still_asks(gate) -> None:
 
 def test_an_instance_may_override_send(gate) -> None:
     overridden = message()
-    overridden.send = lambda: "mine"  # type: ignore[method-assign]
+    overridden.send = lambda: "mine"
     assert overridden.send() == "mine"
     assert gate.asked == []
 
@@ -138,7 +139,7 @@ def test_the_connection_is_an_attribute_as_before() -> None:
         getattr(given, CONNECTION)
     with pytest.raises(AttributeError, match=CONNECTION):
         delattr(given, CONNECTION)
-    assert not hasattr(EmailMessage, CONNECTION) or CONNECTION == "connection_of_django"
+    assert not hasattr(EmailMessage, CONNECTION)
 
 
 @pytest.mark.parametrize(
