@@ -133,9 +133,7 @@ def violations(history: History, laws: Iterable[Law] = LAWS) -> list[str]:
     return [f"{law.__name__}: {text}" for law in laws for text in law(history)]
 
 
-def stopped_means_stopped(
-    stops: Iterable[Stop], envelopes: Iterable[Envelope]
-) -> Iterator[str]:
+def stopped_means_stopped(stops: Iterable[Stop], envelopes: Iterable[Envelope]) -> Iterator[str]:
     """While stopped no worker begins another than the one it had in the air.
 
     After a command that waited, nothing is begun and nothing arrives.

@@ -158,7 +158,9 @@ BAD: list[tuple[Callable[..., object], str, History]] = [
 
 
 @pytest.mark.parametrize(
-    ("law", "history"), [(law, history) for law, _, history in BAD], ids=[text for _, text, _ in BAD]
+    ("law", "history"),
+    [(law, history) for law, _, history in BAD],
+    ids=[text for _, text, _ in BAD],
 )
 def test_a_bad_history_is_caught(law: Callable[..., object], history: History) -> None:
     assert law.__name__ in laws_broken(history)
@@ -178,7 +180,9 @@ GOOD_HISTORIES = {
         GOOD, envelopes=(CONTROL_TAKEN,), rows=(state("uncertain"), CONTROL_SENT), killed=1
     ),
     "uncertain by a fault of the server, nobody killed": replace(
-        GOOD, intents=(replace(WANTED, fault=True), CONTROL), rows=(state("uncertain"), CONTROL_SENT)
+        GOOD,
+        intents=(replace(WANTED, fault=True), CONTROL),
+        rows=(state("uncertain"), CONTROL_SENT),
     ),
     "refused by the server": replace(
         GOOD,

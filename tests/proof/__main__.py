@@ -1,0 +1,45 @@
+"""The command line of the proof: a run prints its figures and exits 1 on a broken promise."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+
+from tests.proof.stage import stage
+
+
+def main() -> int:
+    options = parsed()
+    print(f"{options.run} on {options.db}, {options.protocol} protocol, seed {options.seed}")
+    with stage(options.db, options.protocol) as ready:
+        # Only now are Django's settings there for the models to be imported.
+        from tests.proof import flips, kills
+
+        if options.run == "kills":
+            return kills.run(ready, options.count, options.seed)
+        return flips.run(ready, options.processes, options.flips, options.seed)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    runs = parser.add_subparsers(dest="run", required=True)
+    kills = runs.add_parser("kills", help="kill -9 at every step and at random moments")
+    kills.add_argument("--count", type=int, default=200, metavar="N", help="how many kills")
+    flips = runs.add_parser("flips", help="hold and resume everything at full speed")
+    flips.add_argument("--processes", type=int, default=8, metavar="N")
+    flips.add_argument("--flips", type=int, default=50, metavar="N")
+    for run in (kills, flips):
+        run.add_argument("--db", choices=["sqlite", "postgresql", "mariadb"], default="sqlite")
+        run.add_argument("--seed", type=int, default=random.randrange(10**6))
+        run.add_argument(
+            "--protocol",
+            choices=["guarded", "naive"],
+            default="guarded",
+            help="naive: send, then mark, as most queues do; shows that the harm is possible",
+        )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The two ways of sending that a run can put to the test.
+
+``Guarded`` is notifyguard. ``Naive`` is what most queues do, and is here to show
+that the harm is possible: a harness which finds nothing wrong with it proves nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import django
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.core.management import call_command
+
+from tests.proof import naive
+from tests.proof.journals import Row
+
+TYPE = "proof.mail"
+
+
+class Sending(Protocol):
+    """How callers send, how the rest is swept up, and what the ledger says at the end."""
+
+    steps: Sequence[str]
+    """The modules whose functions are the steps a worker can be killed at."""
+
+    def send(self, message: EmailMessage, key: str) -> None: ...
+    def send_batch(self, messages: Sequence[EmailMessage], keys: Sequence[str]) -> None: ...
+    def sweep(self, *, loop: bool = False) -> None: ...
+    def hold(self, *, wait: bool) -> None: ...
+    def resume(self) -> None: ...
+    def rows(self) -> Iterator[Row]: ...
+
+
+class Guarded:
+    steps = (
+        "notifyguard.ledger",
+        "notifyguard.hold",
+        "notifyguard.sweeper",
+        "notifyguard.channels.transport",
+    )
+
+    def send(self, message: EmailMessage, key: str) -> None:
+        import notifyguard
+
+        context: AbstractContextManager[Any] = (
+            notifyguard.notification(TYPE, key=key) if key else nullcontext()
+        )
+        with context:
+            message.send()
+
+    def send_batch(self, messages: Sequence[EmailMessage], keys: Sequence[str]) -> None:
+        import notifyguard
+
+        for message, key in zip(messages, keys, strict=True):
+            notifyguard.identify(message, TYPE, key=key)
+        mail_connection().send_messages(list(messages))
+
+    def sweep(self, *, loop: bool = False) -> None:
+        call_command("notifyguard", "sweep", *(["--loop"] if loop else []), stdout=Silence())
+
+    def hold(self, *, wait: bool) -> None:
+        options = ["--wait"] if wait else []
+        reason = "--reason=proof"
+        call_command("notifyguard", "hold", "--everything", reason, *options, stdout=Silence())
+
+    def resume(self) -> None:
+        reason = "--reason=proof"
+        call_command("notifyguard", "resume", "--everything", reason, stdout=Silence())
+
+    def rows(self) -> Iterator[Row]:
+        from notifyguard.models import Delivery
+
+        for row in Delivery.objects.all().iterator():
+            yield Row(
+                dispatch=str(row.dispatch),
+                recipient=row.recipient,
+                state=row.state,
+                message_id=row.message_id,
+                instance=row.instance,
+            )
+
+
+class Naive:
+    """Look whether it was sent, send, then mark it as sent; look at the switch now and then."""
+
+    steps = ("tests.proof.naive",)
+
+    def send(self, message: EmailMessage, key: str) -> None:
+        self.send_batch([message], [key])
+
+    def send_batch(self, messages: Sequence[EmailMessage], keys: Sequence[str]) -> None:
+        if naive.stopped():
+            return
+        for message in messages:
+            name = message.extra_headers["X-Intent"]
+            if not naive.was_sent(name):
+                naive.claim(name, message.recipients())
+                message.send()
+                naive.mark(name)
+
+    def sweep(self, *, loop: bool = False) -> None:
+        """Give up what waits; while callers are at work there is nothing to do."""
+        while loop:
+            signal.pause()
+        naive.give_up()
+
+    def hold(self, *, wait: bool) -> None:
+        naive.stop(True)
+
+    def resume(self) -> None:
+        naive.stop(False)
+
+    def rows(self) -> Iterator[Row]:
+        return naive.rows()
+
+
+class Silence:
+    """An output for commands whose words nobody reads."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def chosen() -> Sending:
+    """The protocol of this run."""
+    return Naive() if settings.PROTOCOL == "naive" else Guarded()
+
+
+def mail_connection() -> Any:
+    """A fresh backend, as the running Django wants it asked for."""
+    if django.VERSION >= (6, 1):
+        from django.core.mail import mailers
+
+        return mailers["default"]
+    from django.core.mail import get_connection
+
+    return get_connection()

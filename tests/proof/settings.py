@@ -1,0 +1,38 @@
+"""Settings of every process of a run: the tests' own, but a real mail server and a short lease."""
+
+from __future__ import annotations
+
+import os
+
+import django
+
+from tests.settings import *  # noqa: F403
+from tests.settings import DATABASES, INSTALLED_APPS
+
+PROTOCOL = os.environ["PROOF_PROTOCOL"]
+
+DATABASES["default"]["NAME"] = os.environ["PROOF_DATABASE"]
+DATABASES["default"]["TEST"]["NAME"] = os.environ["PROOF_DATABASE"]
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    DATABASES["default"]["OPTIONS"] |= {
+        # A kill loses nothing that was written to the file, so no fsync is waited for.
+        "init_command": "PRAGMA journal_mode = wal; PRAGMA synchronous = normal",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 60,
+    }
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.proof"]
+if PROTOCOL == "naive":
+    INSTALLED_APPS.remove("notifyguard")
+
+_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+_PORT = int(os.environ["PROOF_PORT"])
+if django.VERSION >= (6, 1):
+    _OPTIONS = {"host": "127.0.0.1", "port": _PORT, "timeout": 30}
+    MAILERS = {"default": {"BACKEND": _BACKEND, "OPTIONS": _OPTIONS}}
+else:
+    EMAIL_BACKEND = _BACKEND
+    EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = "127.0.0.1", _PORT, 30
+
+NOTIFYGUARD = {"LEASE": 2}
+LOGGING_CONFIG = None
