@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
-from notifyguard.channels.freezing.messages import Frozen, freeze, thaw
+from notifyguard.channels.freezing.messages import freeze, thaw
+from notifyguard.hold import Frozen
 
 __all__ = ["Frozen", "freeze", "thaw"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, make_msgid
 from typing import Any
@@ -20,6 +19,7 @@ from notifyguard.channels.freezing.envelope import narrowed
 from notifyguard.channels.freezing.legacy import fit_for_this_django
 from notifyguard.channels.freezing.values import Blobs, Unfreezable, pack, reads, tagged, unpack
 from notifyguard.exceptions import CannotFreeze, CannotThaw
+from notifyguard.hold import Frozen
 from notifyguard.notification import PASS_HEADER
 
 VERSION = 1
@@ -28,26 +28,10 @@ VERSION = 1
 _NOT_CONTENT = frozenset({"connection", "_connection", "anymail_status"})
 # A class lists attributes of its own there that need not be kept.
 _LEFT_OUT_BY_CLASS = "notifyguard_leave_out"
+# The same for classes that are not ours to change: djoser's render before they are sent.
+_LEFT_OUT_BY_OTHERS = {"templated_mail.mail:BaseEmailMessage": frozenset({"request", "context"})}
 # Django 6.1 made a property of it.
 _CONNECTION = "_connection" if hasattr(EmailMessage, "connection") else "connection"
-
-
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """A message as data.
-
-    Attributes:
-        payload: JSON with its version in ``"v"``; safe for ``jsonb`` (no NUL, no lone surrogate).
-        blobs: SHA-256 in hexadecimal -> content, to be stored apart and shared.
-    """
-
-    payload: dict[str, Any]
-    blobs: dict[str, bytes]
-
-    @property
-    def message_id(self) -> str:
-        """The Message-ID header under which every hand-over of this message goes."""
-        return str(self.payload["message_id"])
 
 
 def freeze(message: EmailMessage, *, recipients: Collection[str] | None = None) -> Frozen:
@@ -57,8 +41,9 @@ def freeze(message: EmailMessage, *, recipients: Collection[str] | None = None) 
     resolved in the active language. Text is kept character by character, also a
     lone surrogate, so that the message renders, or fails to, as it did before. A
     Message-ID and a Date are fixed where it has none: every later hand-over is
-    the same message. Left out are the connection, ``anymail_status``, the pass,
-    and what its class names in ``notifyguard_leave_out``.
+    the same message; ``payload["message_id"]`` says it. ``payload`` is JSON without
+    NUL or lone surrogates, which databases refuse. Left out are the connection,
+    ``anymail_status``, the pass, and what its class names in ``notifyguard_leave_out``.
 
     Args:
         message: an ``EmailMessage`` of any class.
@@ -104,11 +89,19 @@ def thaw(frozen: Frozen) -> EmailMessage:
 
 def _state(message: EmailMessage) -> dict[str, Any]:
     """Return the attributes that are content, with the headers that Django adds when rendering."""
-    left_out = _NOT_CONTENT | set(getattr(message, _LEFT_OUT_BY_CLASS, ()))
+    left_out = _left_out(type(message))
     state = {name: value for name, value in vars(message).items() if name not in left_out}
     if isinstance(headers := state.get("extra_headers"), Mapping):
         state["extra_headers"] = _fixed_headers(headers)
     return state
+
+
+def _left_out(cls: type[EmailMessage]) -> frozenset[str]:
+    by_others = (
+        _LEFT_OUT_BY_OTHERS.get(f"{base.__module__}:{base.__qualname__}", ())
+        for base in cls.__mro__
+    )
+    return _NOT_CONTENT.union(getattr(cls, _LEFT_OUT_BY_CLASS, ()), *by_others)
 
 
 def _fixed_headers(headers: Mapping[Any, Any]) -> dict[Any, Any]:

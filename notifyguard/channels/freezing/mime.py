@@ -1,8 +1,7 @@
-"""MIME parts as the bytes that go over the wire, and back as what this Django accepts.
+"""MIME parts and parsed mails as raw bytes, and back as what this Django accepts.
 
-Django 5.2 takes attachments as the legacy ``MIMEBase``; Django 6 deprecates those
-and takes the modern ``MIMEPart``. A part is kept as raw bytes, so it can be frozen
-under one and thawed under the other.
+As bytes they pass from one Django to another: 5.2 takes attachments as the
+legacy ``MIMEBase``, 6 deprecates those and takes the modern ``MIMEPart``.
 """
 
 from __future__ import annotations
@@ -28,45 +27,48 @@ from notifyguard.channels.freezing.values import (
     tagged,
 )
 
+# Header lines as they were written: whoever renders the message folds them.
+_MODERN = policy.default.clone(max_line_length=None, refold_source="none")
+_LEGACY = policy.compat32.clone(max_line_length=None)
+
 
 @pack.register
 def _pack_part(part: Message, blobs: Blobs) -> Any:
-    rules = policy.default if isinstance(part, MIMEPart) else policy.compat32
     try:
-        raw = _rendered(part, rules)
-        survives = _reads_back(raw, rules)
-    except (MessageError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise Unfreezable(part, f"cannot be rendered as MIME ({error})") from error
-    if not survives:
-        raise Unfreezable(part, "is not well-formed MIME and would change; attach it as bytes")
-    return tagged("mime", put_apart(raw, blobs))
+        name = put_apart(_raw(part), blobs)
+    except (AttributeError, LookupError, MessageError, TypeError, ValueError) as error:
+        raise Unfreezable(part, f"cannot be rendered as MIME ({error!r})") from error
+    return tagged("modern mime" if isinstance(part, MIMEPart) else "mime", name)
+
+
+@reads("modern mime")
+def _read_modern(name: Any, blobs: Blobs) -> EmailMessage:
+    return message_from_bytes(fetch(name, blobs), EmailMessage, policy=policy.default)
 
 
 @reads("mime")
-def _read_part(name: Any, blobs: Blobs) -> Message:
-    raw = fetch(name, blobs)
+def _read_legacy(name: Any, blobs: Blobs) -> Message:
+    return message_from_bytes(fetch(name, blobs), policy=policy.compat32)
+
+
+def as_attachment(part: Message) -> Message:
+    """Return a part of the class that this Django attaches without a warning."""
     if django.VERSION >= (6, 0):
-        return message_from_bytes(raw, EmailMessage, policy=policy.default)
-    parsed = message_from_bytes(raw, policy=policy.compat32)
-    part = MIMEBase(parsed.get_content_maintype(), parsed.get_content_subtype())
-    # Everything of it, also the headers that MIMEBase added by itself.
-    vars(part).update(vars(parsed))
-    return part
+        if isinstance(part, MIMEPart):
+            return part
+        return message_from_bytes(_raw(part), EmailMessage, policy=policy.default)
+    if isinstance(part, MIMEPart):
+        part = message_from_bytes(_raw(part), policy=policy.compat32)
+    based = MIMEBase(part.get_content_maintype(), part.get_content_subtype())
+    # All that the part is, in place of the headers that MIMEBase begins with.
+    vars(based).update(vars(part))
+    return based
 
 
-def _rendered(part: Message, rules: Any) -> bytes:
+def _raw(part: Message) -> bytes:
     """Return the part's bytes, without the ``>From`` that ``as_bytes`` would put in."""
     buffer = BytesIO()
+    rules: Any = _MODERN if isinstance(part, MIMEPart) else _LEGACY
     # A copy: rendering writes boundaries and transfer encodings into the object.
     BytesGenerator(buffer, mangle_from_=False, policy=rules).flatten(deepcopy(part))
     return buffer.getvalue()
-
-
-def _reads_back(raw: bytes, rules: Any) -> bool:
-    """Return whether parsing loses nothing but blank lines after an unclosed boundary."""
-    again = _rendered(message_from_bytes(raw, policy=rules), rules)
-    return raw == again or _lines(raw) == _lines(again)
-
-
-def _lines(raw: bytes) -> list[bytes]:
-    return [line for line in raw.splitlines() if line]
