@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from email import message_from_string
 from email.charset import QP, Charset
-from email.message import Message, MIMEPart
+from email.message import MIMEPart
 from email.mime.image import MIMEImage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -108,7 +108,7 @@ def legacy_parts() -> EmailMessage:
 def forwarded() -> EmailMessage:
     message = plain()
     message.attach("as-text.eml", FORWARDED, "message/rfc822")
-    message.attach("as-message.eml", message_from_string(FORWARDED, Message), "message/rfc822")
+    message.attach("as-message.eml", message_from_string(FORWARDED), "message/rfc822")
     message.attach("as-django.eml", attachments(), "message/rfc822")
     return message
 

@@ -154,7 +154,8 @@ def test_date_is_local_where_the_project_wants_it_so():
 
 
 def test_lazy_text_is_resolved_in_the_language_of_the_hold():
-    message = EmailMessage(gettext_lazy("Yes"), body=SimpleLazyObject(lambda: "body"))
+    message = EmailMessage(gettext_lazy("Yes"))
+    vars(message)["body"] = SimpleLazyObject(lambda: "body")
     with translation.override("de"):
         frozen = freeze(message)
     with translation.override("fr"):

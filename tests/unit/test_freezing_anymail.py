@@ -44,6 +44,7 @@ def seen_by_provider(attachment):
 @pytest.fixture
 def anymail_message():
     from anymail.message import AnymailMessage, attach_inline_image
+
     from tests.compat.corpus import PIXEL
 
     message = AnymailMessage("s", "b", "a@example.com", ["to@example.com"], **SENT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from email.charset import Charset
@@ -61,7 +61,7 @@ def _pack_text(value: str, blobs: Blobs) -> Any:
 
 
 @reads("text")
-def _read_text(name: Any, blobs: Blobs) -> str:
+def _read_text(name: Any, blobs: Mapping[str, bytes]) -> str:
     return fetch(name, blobs).decode("utf-8", "surrogatepass")
 
 
@@ -78,7 +78,7 @@ def _pack_integer(value: int, blobs: Blobs) -> Any:
 
 
 @reads("int")
-def _read_integer(digits: Any, blobs: Blobs) -> int:
+def _read_integer(digits: Any, blobs: Mapping[str, bytes]) -> int:
     return int(digits, 16)
 
 
@@ -89,7 +89,7 @@ def _pack_datetime(value: datetime, blobs: Blobs) -> Any:
 
 
 @reads("datetime")
-def _read_datetime(packed: Any, blobs: Blobs) -> datetime:
+def _read_datetime(packed: Any, blobs: Mapping[str, bytes]) -> datetime:
     text, zone = packed
     moment = datetime.fromisoformat(text)
     if zone is None:
@@ -114,7 +114,7 @@ def _pack_timedelta(value: timedelta, blobs: Blobs) -> Any:
 
 
 @reads("timedelta")
-def _read_timedelta(packed: Any, blobs: Blobs) -> timedelta:
+def _read_timedelta(packed: Any, blobs: Mapping[str, bytes]) -> timedelta:
     return timedelta(*packed)
 
 
@@ -132,7 +132,7 @@ def _pack_dict(value: dict[Any, Any], blobs: Blobs) -> Any:
 
 
 @reads("dict")
-def _read_dict(pairs: Any, blobs: Blobs) -> dict[Any, Any]:
+def _read_dict(pairs: Any, blobs: Mapping[str, bytes]) -> dict[Any, Any]:
     return dict(unpack(pairs, blobs))
 
 
@@ -142,7 +142,7 @@ def _pack_charset(value: Charset, blobs: Blobs) -> Any:
 
 
 @reads("charset")
-def _read_charset(packed: Any, blobs: Blobs) -> Charset:
+def _read_charset(packed: Any, blobs: Mapping[str, bytes]) -> Charset:
     charset = Charset()
     vars(charset).update(unpack(packed, blobs))
     return charset

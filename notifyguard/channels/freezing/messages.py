@@ -155,7 +155,7 @@ def _is_unset(value: Any) -> bool:
     )
 
 
-def _rebuilt(packed: Mapping[str, Any], blobs: Blobs) -> EmailMessage:
+def _rebuilt(packed: Mapping[str, Any], blobs: Mapping[str, bytes]) -> EmailMessage:
     message = object.__new__(class_at(packed["class"]))
     state = {name: unpack(value, blobs) for name, value in packed["state"].items()}
     vars(message).update(fit_for_this_django(state), **{_CONNECTION: None})
@@ -169,5 +169,5 @@ def _pack_nested(message: EmailMessage, blobs: Blobs) -> Any:
 
 
 @reads("message")
-def _read_nested(packed: Any, blobs: Blobs) -> EmailMessage:
+def _read_nested(packed: Any, blobs: Mapping[str, bytes]) -> EmailMessage:
     return _rebuilt(packed, blobs)

@@ -6,6 +6,7 @@ legacy ``MIMEBase``, 6 deprecates those and takes the modern ``MIMEPart``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from email import message_from_bytes, policy
 from email.errors import MessageError
@@ -42,12 +43,12 @@ def _pack_part(part: Message, blobs: Blobs) -> Any:
 
 
 @reads("modern mime")
-def _read_modern(name: Any, blobs: Blobs) -> EmailMessage:
+def _read_modern(name: Any, blobs: Mapping[str, bytes]) -> EmailMessage:
     return message_from_bytes(fetch(name, blobs), EmailMessage, policy=policy.default)
 
 
 @reads("mime")
-def _read_legacy(name: Any, blobs: Blobs) -> Message:
+def _read_legacy(name: Any, blobs: Mapping[str, bytes]) -> Message:
     return message_from_bytes(fetch(name, blobs), policy=policy.compat32)
 
 

@@ -9,14 +9,14 @@ no pickle and no way for a payload to name code: an unknown kind is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import singledispatch
 from typing import Any
 
 from notifyguard.exceptions import CannotThaw
 
 Blobs = MutableMapping[str, bytes]
-Reader = Callable[[Any, Blobs], Any]
+Reader = Callable[[Any, Mapping[str, bytes]], Any]
 
 _readers: dict[str, Reader] = {}
 
@@ -43,7 +43,7 @@ def pack_items(values: Iterable[Any], blobs: Blobs) -> list[Any]:
     return [pack(value, blobs) for value in values]
 
 
-def unpack(packed: Any, blobs: Blobs) -> Any:
+def unpack(packed: Any, blobs: Mapping[str, bytes]) -> Any:
     """Return the value that ``pack`` made into this.
 
     Raises:
@@ -84,7 +84,7 @@ def put_apart(content: bytes, blobs: Blobs) -> str:
     return name
 
 
-def fetch(name: str, blobs: Blobs) -> bytes:
+def fetch(name: str, blobs: Mapping[str, bytes]) -> bytes:
     """Return the content that ``put_apart`` named so.
 
     Raises:
