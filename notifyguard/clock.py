@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from datetime import timezone as datetime_timezone
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -40,13 +39,21 @@ def now(connection: BaseDatabaseWrapper) -> datetime:
     compared = _compared.get(connection.alias)
     if compared is None or abs(_apart() - compared.apart) > _JUMP:
         compared = compare(connection)
-    at = datetime.fromtimestamp(time.time() + compared.ahead, tz=datetime_timezone.utc)
+    at = datetime.fromtimestamp(time.time() + compared.ahead, tz=UTC)
     return at if settings.USE_TZ else timezone.make_naive(at, timezone.get_default_timezone())
 
 
 def later(connection: BaseDatabaseWrapper, seconds: float) -> datetime:
     """Return the time ``seconds`` from now by the database's clock."""
     return now(connection) + timedelta(seconds=seconds)
+
+
+def never() -> datetime:
+    """Return ``wake_at`` of what waits for a person and not for the sweeper.
+
+    A date and not NULL, so that the index over what waits holds it.
+    """
+    return datetime(9000, 1, 1, tzinfo=UTC if settings.USE_TZ else None)
 
 
 def compare(connection: BaseDatabaseWrapper) -> _Comparison:

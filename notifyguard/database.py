@@ -127,7 +127,7 @@ def aside() -> BaseDatabaseWrapper:
     beside; there the caller's connection is returned.
     """
     ours = connection()
-    if standing() is not Standing.CALLER or _in_memory(ours):
+    if standing() is not Standing.CALLER or in_memory(ours):
         return ours
     if _aside.process != os.getpid():
         # A forked child must not talk over its parent's socket.
@@ -147,5 +147,5 @@ def close_aside() -> None:
         _aside.opened.popitem()[1].close()
 
 
-def _in_memory(ours: BaseDatabaseWrapper) -> bool:
-    return bool(getattr(ours, "is_in_memory_db", lambda: False)())
+def in_memory(ours: BaseDatabaseWrapper) -> bool:
+    return bool(getattr(ours, "isin_memory_db", lambda: False)())

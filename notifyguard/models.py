@@ -18,7 +18,9 @@ class Control(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
     generation = models.BigIntegerField(
-        help_text=_("Random, and new with each change of a switch: a counter would repeat itself after a restore.")
+        help_text=_(
+            "Random, and new with each change of a switch: a counter would repeat after a restore."
+        )
     )
     salt = models.CharField(
         max_length=64,
@@ -89,7 +91,8 @@ class Claim(models.Model):
     a proven failure deletes it and so frees the key.
     """
 
-    key = models.UUIDField(primary_key=True)
+    # "key" is a reserved word in MariaDB.
+    key = models.UUIDField(primary_key=True, db_column="idempotency_key")
     delivery = models.UUIDField()
     fingerprint = models.UUIDField(null=True)
     duplicates = models.PositiveIntegerField(default=0)
@@ -113,7 +116,7 @@ class Delivery(models.Model):
 
     id = models.UUIDField(primary_key=True)
     dispatch = models.UUIDField()
-    key = models.UUIDField(null=True, blank=True)
+    key = models.UUIDField(null=True, blank=True, db_column="idempotency_key")
     type = models.CharField(max_length=200)
     recipient = models.CharField(max_length=320)
     state = models.CharField(max_length=10, choices=STATE_CHOICES)

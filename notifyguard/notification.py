@@ -66,9 +66,7 @@ def identified(message: Any) -> Notification | None:
 
 def _checked_type(type: object) -> str:
     if not isinstance(type, str):
-        raise TypeError(
-            f"A notification type is a string such as 'ticket.modified', not {type!r}."
-        )
+        raise TypeError(f"A notification type is a string such as 'ticket.modified', not {type!r}.")
     name = type.strip()
     if not name:
         raise ValueError("The notification type is empty; name it, e.g. 'ticket.modified'.")

@@ -18,7 +18,7 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
-from notifyguard import clock, conf, database
+from notifyguard import clock, database
 from notifyguard.conf import Settings
 from notifyguard.decision import Sending
 from notifyguard.exceptions import NotAllowed

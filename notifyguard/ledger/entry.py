@@ -13,15 +13,15 @@ from notifyguard.decision import State
 
 
 def new_id() -> UUID:
-    """Return a time-ordered random UUID (RFC 9562, version 7): index pages stay warm."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = secrets.randbits(74)
+    """Return a time-ordered random UUID (RFC 9562, version 7, method 3): index pages stay warm."""
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = (nanoseconds << 12) // 1_000_000
     return UUID(
         int=(milliseconds & (1 << 48) - 1) << 80
         | 0x7 << 76
-        | (random >> 62) << 64
+        | fraction << 64
         | 0b10 << 62
-        | random & (1 << 62) - 1
+        | secrets.randbits(62)
     )
 
 

@@ -27,7 +27,7 @@ DELIVERY = "notifyguard_delivery"
 _COLUMNS = (
     ("id", "uuid"),
     ("dispatch", "uuid"),
-    ("key", "uuid"),
+    ("idempotency_key", "uuid"),
     ("fingerprint", "uuid"),
     ("type", "text"),
     ("recipient", "text"),
@@ -46,6 +46,9 @@ _COLUMNS = (
     ("changed_at", "timestamptz"),
     ("wake_at", "timestamptz"),
 )
+_ON_CONFLICT = f"ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = {CLAIM}.duplicates + 1"
+# Never INSERT IGNORE: it turns a refused value into NULL, and uniqueness is gone.
+_ON_TAKEN_KEY = {"mysql": "ON DUPLICATE KEY UPDATE duplicates = duplicates + 1"}
 _NAMES = tuple(name for name, _ in _COLUMNS)
 _STORED = tuple(name for name in _NAMES if name != "fingerprint")
 
@@ -64,6 +67,14 @@ def lock_generation(connection: BaseDatabaseWrapper) -> int | None:
         shared = {"postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
         lock = shared.get(connection.vendor, "")
         cursor.execute(f"SELECT generation FROM {CONTROL} WHERE id = 1{lock}")
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
+
+
+def generation(connection: BaseDatabaseWrapper) -> int | None:
+    """Return the generation of the control row, without a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT generation FROM {CONTROL} WHERE id = 1")
         row = cursor.fetchone()
     return None if row is None else int(row[0])
 
@@ -89,18 +100,18 @@ def claim(
         for entry in ordered
     ]
     values = ", ".join(["(%s, %s, %s, 0, %s)"] * len(rows))
+    marks = ", ".join(["%s"] * len(rows))
+    # A locking read: a plain one may be of a snapshot older than the winner's row.
+    lock = " LOCK IN SHARE MODE" if connection.vendor == "mysql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {CLAIM} (key_, delivery, fingerprint, duplicates, claimed_at)"
-            f" VALUES {values} {_on_taken_key(connection)}".replace("key_", _key(connection)),
+            f"INSERT INTO {CLAIM} (idempotency_key, delivery, fingerprint, duplicates, claimed_at)"
+            f" VALUES {values} {_ON_TAKEN_KEY.get(connection.vendor, _ON_CONFLICT)}",
             [value for row in rows for value in (*row, moment)],
         )
-        marks = ", ".join(["%s"] * len(rows))
-        # A locking read: a plain one may be of a snapshot older than the winner's row.
-        lock = " LOCK IN SHARE MODE" if connection.vendor == "mysql" else ""
-        key = _key(connection)
         cursor.execute(
-            f"SELECT {key}, delivery FROM {CLAIM} WHERE {key} IN ({marks}){lock}",
+            f"SELECT idempotency_key, delivery FROM {CLAIM}"
+            f" WHERE idempotency_key IN ({marks}){lock}",
             [row[0] for row in rows],
         )
         return {_as_uuid(key): _as_uuid(delivery) for key, delivery in cursor.fetchall()}
@@ -123,15 +134,16 @@ def record_on_postgresql(
     stored = ", ".join(_STORED)
     claimed = (
         f"""claimed AS (
-            INSERT INTO {CLAIM} AS c (key, delivery, fingerprint, duplicates, claimed_at)
-            SELECT key, id, fingerprint, 0, created_at FROM entry, control
-            WHERE generation = %s AND key IS NOT NULL ORDER BY key
-            ON CONFLICT (key) DO UPDATE SET duplicates = c.duplicates + 1
+            INSERT INTO {CLAIM} AS c
+                (idempotency_key, delivery, fingerprint, duplicates, claimed_at)
+            SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
+            WHERE generation = %s AND idempotency_key IS NOT NULL ORDER BY idempotency_key
+            ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = c.duplicates + 1
             RETURNING delivery),"""
         if any(entry.key for entry in entries)
         else ""
     )
-    won = "AND (key IS NULL OR id IN (SELECT delivery FROM claimed))" if claimed else ""
+    won = "AND (idempotency_key IS NULL OR id IN (SELECT delivery FROM claimed))" if claimed else ""
     parameters: list[Any] = [
         value
         for entry in sorted(entries, key=lambda entry: str(entry.key))
@@ -203,8 +215,10 @@ def confirm(
         cursor.execute(
             f"UPDATE {DELIVERY} SET state = %s, rule = %s, reason = %s, changed_at = %s,"
             f" wake_at = %s WHERE {where}",
-            [outcome.state.value, outcome.rule, outcome.reason, adapt(at), adapt(wake_at)]
-            + parameters,
+            [
+                *(outcome.state.value, outcome.rule, outcome.reason),
+                *(adapt(at), adapt(wake_at), *parameters),
+            ],
         )
         return int(cursor.rowcount)
 
@@ -220,13 +234,13 @@ def count_duplicates_on_postgresql(
     """
     cursor.execute(
         f"""WITH seen AS (
-            SELECT key, set_config('synchronous_commit', 'off', true) FROM {CLAIM} c
-            WHERE key = ANY(%s) AND NOT EXISTS (
+            SELECT idempotency_key AS key, set_config('synchronous_commit', 'off', true)
+            FROM {CLAIM} c WHERE idempotency_key = ANY(%s) AND NOT EXISTS (
                 SELECT 1 FROM {DELIVERY} d
                 WHERE d.id = c.delivery AND d.state = 'claimed' AND d.wake_at IS NULL)
-            ORDER BY key FOR NO KEY UPDATE)
+            ORDER BY idempotency_key FOR NO KEY UPDATE)
         UPDATE {CLAIM} c SET duplicates = duplicates + 1 FROM seen
-        WHERE c.key = seen.key RETURNING c.key, c.delivery, c.fingerprint""",
+        WHERE idempotency_key = seen.key RETURNING seen.key, c.delivery, c.fingerprint""",
         [list(keys)],
     )
     return list(cursor.fetchall())
@@ -235,28 +249,24 @@ def count_duplicates_on_postgresql(
 def _matching(
     connection: BaseDatabaseWrapper, entries: Sequence[Entry], states: Sequence[State]
 ) -> tuple[str, list[Any]]:
-    pairs = " OR ".join([f"({DELIVERY}.id = %s AND attempt = %s)"] * len(entries))
-    among = ", ".join(["%s"] * len(states))
-    parameters: list[Any] = [state.value for state in states]
+    by_attempt: dict[int, list[Any]] = {}
     for entry in entries:
-        parameters += [_uuid(connection, entry.id), entry.attempt]
-    return f"state IN ({among}) AND ({pairs})", parameters
+        by_attempt.setdefault(entry.attempt, []).append(_uuid(connection, entry.id))
+    alike = [
+        f"(attempt = %s AND {DELIVERY}.id IN ({', '.join(['%s'] * len(ids))}))"
+        for ids in by_attempt.values()
+    ]
+    parameters: list[Any] = [state.value for state in states]
+    for attempt, ids in by_attempt.items():
+        parameters += [attempt, *ids]
+    among = ", ".join(["%s"] * len(states))
+    return f"state IN ({among}) AND ({' OR '.join(alike)})", parameters
 
 
 def _values(entry: Entry, at: datetime) -> list[Any]:
     fixed = {"instance": instance(), "created_at": at, "changed_at": at, "wake_at": None}
+    fixed["idempotency_key"] = entry.key
     return [fixed[name] if name in fixed else getattr(entry, name) for name in _NAMES]
-
-
-def _on_taken_key(connection: BaseDatabaseWrapper) -> str:
-    if connection.vendor == "mysql":
-        # Never INSERT IGNORE: it turns a refused value into NULL, and uniqueness is gone.
-        return "ON DUPLICATE KEY UPDATE duplicates = duplicates + 1"
-    return f"ON CONFLICT (key_) DO UPDATE SET duplicates = {CLAIM}.duplicates + 1"
-
-
-def _key(connection: BaseDatabaseWrapper) -> str:
-    return connection.ops.quote_name("key")
 
 
 def _uuid(connection: BaseDatabaseWrapper, value: UUID | None) -> Any:

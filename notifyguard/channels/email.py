@@ -1,0 +1,130 @@
+"""Email: what a message says about itself, translated once into values of our own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection
+from dataclasses import dataclass
+from email.utils import parseaddr
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from notifyguard import context
+from notifyguard.channels import inference
+from notifyguard.ledger import new_id
+from notifyguard.notification import Notification, identified
+
+NOBODY = ""
+"""The recipient of a message that names none; a backend may still know where to send it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One message on its way out, as the gate sees it.
+
+    Attributes:
+        id: shared by the rows of all its recipients.
+        message: the caller's object; only transports look inside.
+        notification: its type and key.
+        recipients: normalised address to the addresses as they are written.
+        origin: ``web``, ``command``, ``task``, ``shell`` or ``script``.
+        call_site: module and function that sent it.
+        task_id: of the background task that sent it, or ``""``.
+        backend: alias or dotted path of the backend, enough to connect again.
+        subject: for people, cut.
+    """
+
+    id: UUID
+    message: Any
+    notification: Notification
+    recipients: dict[str, list[str]]
+    origin: str
+    call_site: str
+    task_id: str
+    backend: str
+    subject: str
+
+
+def describe(message: Any, backend: Any) -> Dispatch:
+    """Translate a message into a ``Dispatch``, with its type found if nobody named it."""
+    ambient = context.current()
+    found = inference.whence()
+    task = ambient.task
+    said = identified(message) or ambient.notification
+    inferred = found.known or (task.name if task else found.type)
+    return Dispatch(
+        id=new_id(),
+        message=message,
+        notification=said or Notification(storable(inferred, 200)),
+        recipients=recipients_of(message),
+        origin="task" if task else found.origin,
+        call_site=storable(found.call_site, 200),
+        task_id=storable(task.id, 155) if task else "",
+        backend=label_of(backend),
+        subject=storable(getattr(message, "subject", ""), 200),
+    )
+
+
+def recipients_of(message: Any) -> dict[str, list[str]]:
+    """Return the envelope: each recipient once, with every way it is written."""
+    recipients: dict[str, list[str]] = {}
+    for written in message.recipients():
+        recipients.setdefault(normalised(str(written)), []).append(written)
+    return recipients or {NOBODY: []}
+
+
+def reduced(message: Any, written: Collection[str]) -> Any:
+    """Return a copy of the message that goes to these addresses alone.
+
+    The visible To and Cc stay true to what is sent; the caller's object is unchanged.
+
+    Args:
+        message: the caller's object.
+        written: addresses as the message writes them.
+    """
+    reduced_copy = copy.copy(message)
+    for name in ("to", "cc", "bcc"):
+        addresses = getattr(message, name, None) or []
+        setattr(reduced_copy, name, [address for address in addresses if address in written])
+    return reduced_copy
+
+
+@lru_cache(maxsize=4096)
+def normalised(address: str) -> str:
+    """Return an address as the ledger compares it: bare, lower-case, its domain as IDNA.
+
+    The local part is case-sensitive by RFC 5321 (2.4), but no provider of weight
+    makes use of it, while ``Ann@`` and ``ann@`` being mailed twice is common.
+    """
+    bare = parseaddr(address)[1] or address.strip()
+    local, at, domain = bare.rpartition("@")
+    try:
+        domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        pass  # not a domain; the mail server will say so
+    return storable(f"{local}{at}{domain}".lower(), 320)
+
+
+def label_of(backend: Any) -> str:
+    """Return the alias of a backend, or the dotted path of its class."""
+    alias = getattr(backend, "alias", None)
+    if isinstance(alias, str) and alias:
+        return alias[:200]
+    cls = type(backend)
+    return f"{cls.__module__}.{cls.__qualname__}"[:200]
+
+
+def storable(text: object, limit: int) -> str:
+    """Return text as any database stores it: cut, and without control characters.
+
+    PostgreSQL refuses NUL, and no encoding knows lone surrogates; real mail holds both.
+    """
+    try:
+        said = str(text)
+    except Exception as error:  # a lazy string may run any code
+        said = f"<{type(error).__name__}>"
+    cut = said[:limit]
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cut)

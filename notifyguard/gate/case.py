@@ -1,0 +1,178 @@
+"""One message at the gate: what was decided for each recipient, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from notifyguard import ledger
+from notifyguard.channels import email
+from notifyguard.channels.email import Dispatch
+from notifyguard.channels.fingerprint import fingerprint
+from notifyguard.channels.transport import Receipt, Verdict
+from notifyguard.conf import Settings
+from notifyguard.decision import Decision, RecipientOutcome, Sending, State
+from notifyguard.ledger import Entry
+from notifyguard.rules import Candidate, decide
+from notifyguard.switchboard import Board
+
+_VERDICTS = {
+    Verdict.ACCEPTED: State.SENT,
+    Verdict.REFUSED: State.FAILED,
+    Verdict.UNKNOWN: State.UNCERTAIN,
+}
+
+
+@dataclass(slots=True)
+class Case:
+    """A message and, by recipient, the entries that pass and what became of the others.
+
+    Attributes:
+        dispatch: the message.
+        settings: as they stood when it came.
+        passing: the entries that nothing has stopped so far.
+        outcomes: by recipient, what is settled.
+        prepared: what is handed over: the caller's object, or a smaller copy of it.
+        returned: what the backend returned for it.
+    """
+
+    dispatch: Dispatch
+    settings: Settings
+    passing: list[Entry] = field(default_factory=list)
+    outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
+    prepared: Any = None
+    returned: Any = 0
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the message has an idempotency key."""
+        return self.dispatch.notification.key is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to decide or to do."""
+        return len(self.outcomes) == len(self.dispatch.recipients)
+
+    def judge(self, board: Board) -> dict[Decision, list[Entry]]:
+        """Decide on every recipient that is not settled, under this board.
+
+        Returns:
+            The entries that were stopped, by decision.
+        """
+        self.passing = []
+        stopped: dict[Decision, list[Entry]] = {}
+        content = fingerprint(self.dispatch.message) if self.keyed else None
+        for recipient in self.dispatch.recipients:
+            if recipient in self.outcomes:
+                continue
+            entry = self._entry(recipient, content, board)
+            decision = decide(Candidate(self.dispatch, recipient, self.settings, board))
+            if decision is None or self._only_observed(decision, entry):
+                self.passing.append(entry)
+            else:
+                _stop(entry, decision)
+                stopped.setdefault(decision, []).append(entry)
+        return stopped
+
+    def stopped(self, decision: Decision, board: Board) -> list[Entry]:
+        """Return entries for all recipients on which this was decided."""
+        entries = [self._entry(recipient, None, board) for recipient in self.dispatch.recipients]
+        for entry in entries:
+            _stop(entry, decision)
+        return entries
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Take the entries' states as final."""
+        for entry in entries:
+            self.outcomes[entry.recipient] = RecipientOutcome(
+                entry.recipient, entry.state, entry.rule, entry.reason
+            )
+        self.passing = [entry for entry in self.passing if entry.recipient not in self.outcomes]
+
+    def receive(self, receipt: Receipt) -> list[Entry]:
+        """Write on the passing entries what the hand-over proved; return them."""
+        refused = {email.normalised(to): said for to, said in receipt.refused.items()}
+        for entry in self.passing:
+            entry.state = _VERDICTS[receipt.verdict]
+            if entry.recipient in refused:
+                entry.state, entry.rule = State.FAILED, "refused"
+                entry.reason = email.storable(refused[entry.recipient], 500)
+            elif entry.state is not State.SENT:
+                entry.rule = str(receipt.verdict)
+                entry.reason = email.storable(receipt.detail, 500)
+        entries = self.passing
+        self.settle(entries)
+        return entries
+
+    def outgoing(self) -> Any:
+        """Return the caller's own message, or a copy without those who are not to get it."""
+        passing = {entry.recipient for entry in self.passing}
+        if passing == set(self.dispatch.recipients):
+            return self.dispatch.message
+        return email.reduced(self.dispatch.message, self.written(passing))
+
+    def written(self, recipients: Iterable[str]) -> list[str]:
+        """Return the addresses as the message writes them."""
+        return [to for recipient in recipients for to in self.dispatch.recipients[recipient]]
+
+    def _only_observed(self, decision: Decision, entry: Entry) -> bool:
+        if self.settings.mode != "observe" or decision.by_person:
+            return False
+        entry.rule = f"observed {decision.rule}"[:50]
+        entry.reason = f"Would have been stopped: {decision.reason}"[:500]
+        return True
+
+    def _entry(self, recipient: str, content: UUID | None, board: Board) -> Entry:
+        dispatch = self.dispatch
+        return Entry(
+            dispatch=dispatch.id,
+            type=dispatch.notification.type,
+            recipient=recipient,
+            key=self._key(recipient, board),
+            fingerprint=content,
+            origin=dispatch.origin,
+            call_site=dispatch.call_site,
+            task_id=dispatch.task_id,
+            backend=dispatch.backend,
+            subject=dispatch.subject,
+        )
+
+    def _key(self, recipient: str, board: Board) -> UUID | None:
+        notification = self.dispatch.notification
+        if notification.key is None:
+            return None
+        namespace = self.settings.current_namespace()
+        return ledger.key_of(board.salt, namespace, notification.type, recipient, notification.key)
+
+
+def conflict_key(entry: Entry, board: Board) -> UUID:
+    """Return the key of a message whose own is taken by another content.
+
+    The same conflict again is then a duplicate of the held one, not a new row.
+    """
+    return ledger.key_of(board.salt, "conflict", str(entry.key), str(entry.fingerprint))
+
+
+def conflict(entry: Entry) -> Decision:
+    """Decide on a message whose key was used for another content."""
+    return Decision(
+        Sending.HOLD,
+        rule="conflict",
+        reason="The key was used for a message with other content; somebody must look.",
+    )
+
+
+def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
+    """Write a proven failure on the entries."""
+    for entry in entries:
+        entry.state, entry.rule, entry.reason = State.FAILED, rule, email.storable(reason, 500)
+    return list(entries)
+
+
+def _stop(entry: Entry, decision: Decision) -> None:
+    entry.state, entry.rule = decision.state, decision.rule
+    entry.reason, entry.frozen = email.storable(decision.reason, 500), decision.keeps_body
+    if not decision.takes_key:
+        entry.key = None

@@ -1,0 +1,135 @@
+"""What is decided when the ledger fails. Every decision of design section 8 stands here."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, InterfaceError
+
+from notifyguard import database, ledger, switchboard
+from notifyguard.channels.transport import is_silent
+from notifyguard.decision import Decision
+from notifyguard.exceptions import LedgerUnavailable
+from notifyguard.gate import light
+from notifyguard.gate.case import Case
+from notifyguard.ledger import Entry
+from notifyguard.models import Control
+
+if TYPE_CHECKING:
+    from notifyguard.gate.passage import Passage
+
+logger = logging.getLogger("notifyguard")
+
+_unrecorded: deque[Entry] = deque(maxlen=1000)
+_said: set[str] = set()
+
+
+def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError) -> None:
+    """Decide on messages whose ledger cannot be reached; nothing of them was handed over.
+
+    Raises:
+        LedgerUnavailable: they may not leave unrecorded, and the backend is not silent.
+    """
+    missing = tables_are_missing()
+    if missing:
+        _say_once("missing", logging.CRITICAL, _MISSING)
+    for case in cases:
+        if missing or _leaves_unrecorded(case):
+            _send_unrecorded(passage, case, remember=not missing)
+        elif is_silent(passage.backend):
+            logger.error("notifyguard: %s", _REFUSED, exc_info=error)
+        else:
+            raise LedgerUnavailable(_REFUSED) from error
+
+
+def tables_are_missing() -> bool:
+    """Tell whether the ledger's tables have never been made; not whether it is down."""
+    beside = database.aside()
+    try:
+        with beside.cursor() as cursor:
+            return Control._meta.db_table not in beside.introspection.table_names(cursor)
+    except (DatabaseError, InterfaceError):
+        return False
+
+
+def record_late() -> None:
+    """Write down what left while the ledger was down, now that it works again."""
+    while _unrecorded:
+        entries = [_unrecorded.popleft() for _ in range(len(_unrecorded))]
+        try:
+            ledger.note(entries)
+        except DatabaseError:
+            _unrecorded.extend(entries)
+            raise
+
+
+@contextmanager
+def logged(doing: str) -> Iterator[None]:
+    """Log a ledger's failure instead of raising it.
+
+    For what comes after a hand-over: an exception would have the caller send a
+    message again that left.
+    """
+    try:
+        yield
+    except (DatabaseError, InterfaceError):
+        logger.exception("notifyguard: could not %s; the sweeper will settle it", doing)
+
+
+def alarm_conflict(entry: Entry) -> None:
+    """Say that a key was used twice for different content."""
+    logger.error(
+        "notifyguard: conflict: a key of type %s was used for another content; held as delivery %s",
+        entry.type,
+        entry.id,
+    )
+
+
+def _leaves_unrecorded(case: Case) -> bool:
+    options = case.settings.for_type(case.dispatch.notification.type)
+    return options.critical or options.in_transaction == "now"
+
+
+def _send_unrecorded(passage: Passage, case: Case, *, remember: bool) -> None:
+    stopped = _decision(case)
+    if stopped is not None:
+        # Held it would have been, if there were a place to hold it in.
+        logger.error("notifyguard: not sent and not held, no ledger: %s", stopped.reason)
+        return
+    if not case.passing:
+        case.judge(switchboard.NO_LEDGER if not remember else switchboard.last_known())
+    if passage.prepare(case):
+        entries = passage.deliver(case)
+        if remember:
+            logger.warning("notifyguard: sent without a record: %s", case.dispatch.id)
+            _unrecorded.extend(entries)
+
+
+def _decision(case: Case) -> Decision | None:
+    stopped = light.stopped(case.dispatch, case.settings)
+    if stopped is not None:
+        return stopped
+    ruling = switchboard.last_known().ruling(case.dispatch.notification.type, case.settings)
+    return None if ruling is None else Decision(ruling.sending, "switch", str(ruling))
+
+
+def _say_once(what: str, level: int, text: str) -> None:
+    # Not again and again, and not from inside a handler that mails what is logged.
+    if what not in _said:
+        _said.add(what)
+        logger.log(level, "notifyguard: %s", text)
+
+
+_MISSING = (
+    "its tables do not exist in the ledger's database. Mail leaves unguarded; only "
+    "SENDING and suppressed() are obeyed. Run: manage.py migrate notifyguard"
+)
+_REFUSED = (
+    "The message was not sent, because the ledger's database cannot be written: what "
+    "is not recorded could be sent twice. Critical types are sent all the same. "
+    "manage.py check --database default --tag database names what is wrong."
+)

@@ -1,0 +1,101 @@
+"""Delivering what was kept: on commit by the process that queued it, else by the sweeper.
+
+The switches are asked again; the other rules had their say when it was queued.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from notifyguard import conf, hold, switchboard
+from notifyguard.channels import connections, email
+from notifyguard.channels.email import Dispatch
+from notifyguard.channels.freezing import Frozen, thaw
+from notifyguard.decision import State
+from notifyguard.exceptions import CannotThaw
+from notifyguard.gate.case import Case
+from notifyguard.gate.passage import Passage
+from notifyguard.ledger import Entry, StaleBoard, queue
+from notifyguard.notification import Notification
+
+logger = logging.getLogger("notifyguard")
+
+
+def deliver(
+    entries: Sequence[Entry], frozen: Frozen, backend: Any, inner: Callable[[Any], Any]
+) -> None:
+    """Deliver one queued dispatch over a backend.
+
+    Args:
+        entries: its queued or taken rows.
+        frozen: its message.
+        backend: to hand it to.
+        inner: calls the backend's original ``send_messages``.
+
+    Raises:
+        Exception: what the backend raised; the ledger says ``failed`` or ``uncertain``.
+    """
+    passage = Passage(backend, inner, conf.current())
+    case = _case(passage, entries, thaw(frozen))
+    try:
+        while case.passing:
+            try:
+                _deliver_once(passage, case, switchboard.board())
+            except StaleBoard:
+                switchboard.forget()
+    except Exception as error:
+        logger.error("notifyguard: dispatch %s failed: %s", case.dispatch.id, type(error).__name__)
+        raise
+    finally:
+        passage.close()
+
+
+def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
+    """Deliver a dispatch that the sweeper took, over the connection it was meant for."""
+    frozen = hold.fetch(dispatch)
+    try:
+        if frozen is None:
+            raise CannotThaw("its message is gone from the ledger's tables")
+        with connections.connected(entries[0].backend) as (backend, inner):
+            deliver(entries, frozen, backend, inner)
+    except CannotThaw as error:
+        # A person must look: the row stays, and says why it cannot leave.
+        queue.put_back(entries, rule="thaw", reason=str(error), state=State.HELD)
+        logger.error("notifyguard: dispatch %s cannot be restored: %s", dispatch, error)
+
+
+def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> None:
+    ruling = board.ruling(case.dispatch.notification.type, case.settings)
+    if ruling is not None:
+        state = State.HELD if ruling.sending == "hold" else State.DISCARDED
+        queue.put_back(case.passing, rule="switch", reason=str(ruling), state=state)
+        case.passing = []
+    elif passage.prepare(case):
+        started = queue.start(case.passing, board.generation)
+        case.settle([entry for entry in case.passing if entry not in started])
+        if case.passing and len(started) < len(case.dispatch.recipients):
+            passage.prepare(case)
+        if case.passing:
+            passage.confirm(passage.deliver(case))
+
+
+def _case(passage: Passage, entries: Sequence[Entry], message: Any) -> Case:
+    """Return the case of a message that was judged before."""
+    first = entries[0]
+    dispatch = Dispatch(
+        id=first.dispatch,
+        message=message,
+        notification=Notification(first.type),
+        recipients=email.recipients_of(message),
+        origin=first.origin,
+        call_site=first.call_site,
+        task_id=first.task_id,
+        backend=first.backend,
+        subject=first.subject,
+    )
+    case = Case(dispatch, passage.settings)
+    case.passing = list(entries)
+    return case

@@ -1,0 +1,116 @@
+"""Sending while a transaction of the caller is open on the ledger's database.
+
+Nothing here waits for anybody or makes anybody wait: rows are written into the
+caller's own transaction, without claims and without locks. So a rollback takes
+them back, and two callers cannot deadlock because of a mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from django.db import DatabaseError, transaction
+
+from notifyguard import database, ledger, switchboard
+from notifyguard.channels.freezing import freeze
+from notifyguard.decision import State
+from notifyguard.exceptions import InTransaction
+from notifyguard.gate import failures, kept
+from notifyguard.gate.case import Case
+from notifyguard.gate.passage import Passage
+from notifyguard.switchboard import Board
+
+
+def send(passage: Passage, messages: Sequence[Any]) -> Any:
+    """Queue messages for the commit, or send them at once, as their types say.
+
+    Raises:
+        InTransaction: a type's ``in_transaction`` is ``"error"``.
+    """
+    return passage.through(messages, lambda cases: _send_all(passage, cases))
+
+
+def _send_all(passage: Passage, cases: list[Case]) -> None:
+    for case in cases:
+        _refuse_if_told(case)
+    for case in cases:
+        try:
+            _send(passage, case)
+        except DatabaseError as error:
+            if error is passage.raised or case.settled:
+                raise
+            failures.without_ledger(passage, [case], error)
+
+
+def _send(passage: Passage, case: Case) -> None:
+    _set_aside(case, _present_board())
+    if case.passing and _way(case) == "defer":
+        _queue(passage, case)
+    elif case.passing:
+        _send_now(passage, case)
+
+
+def _refuse_if_told(case: Case) -> None:
+    if _way(case) == "error":
+        raise InTransaction(
+            f"{case.dispatch.notification.type} was sent inside atomic(), and its "
+            'in_transaction is "error". Send it after the commit: transaction.on_commit().'
+        )
+
+
+def _way(case: Case) -> str:
+    options = case.settings.for_type(case.dispatch.notification.type)
+    return options.in_transaction or ("defer" if case.keyed else "now")
+
+
+def _present_board() -> Board:
+    board = switchboard.board()
+    if board.generation != switchboard.generation_now():
+        board = switchboard.board(fresh=True)
+    return board
+
+
+def _set_aside(case: Case, board: Board) -> None:
+    for decision, entries in case.judge(board).items():
+        frozen = freeze(case.dispatch.message) if decision.keeps_body else None
+        ledger.note(entries, frozen)
+        case.settle(entries)
+
+
+def _queue(passage: Passage, case: Case) -> None:
+    """Freeze the message into the caller's transaction; to be delivered on commit."""
+    for entry in case.passing:
+        entry.state, entry.frozen = State.QUEUED, True
+    frozen = freeze(case.dispatch.message)
+    entries = case.passing
+    ledger.note(entries, frozen)
+    case.settle(entries)
+    case.returned = 1
+    connection = database.connection()
+    if connection.in_atomic_block:
+        # The frozen message: the object may be changed and sent again before the commit.
+        deliver = partial(kept.deliver, entries, frozen, passage.backend, passage.inner)
+        transaction.on_commit(deliver, using=connection.alias, robust=True)
+
+
+def _send_now(passage: Passage, case: Case) -> None:
+    """Hand over inside the caller's transaction, as without notifyguard.
+
+    The row goes first: if it cannot be written, the message does not leave. It
+    lives and dies with the transaction, so a log line stays behind.
+    """
+    if not passage.prepare(case):
+        return
+    for entry in case.passing:
+        entry.state = State.IN_FLIGHT
+    ledger.note(case.passing)
+    board = _present_board()
+    if any(board.ruling(entry.type, case.settings) for entry in case.passing):
+        _set_aside(case, board)
+        return
+    failures.logger.info(
+        "notifyguard: dispatch %s sent inside a transaction of the caller", case.dispatch.id
+    )
+    passage.confirm(passage.deliver(case))

@@ -1,0 +1,67 @@
+"""Where messages are kept: frozen, in our own tables, until they leave or are let go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from notifyguard import database
+from notifyguard.decision import OPEN_STATES
+from notifyguard.models import Delivery, FrozenContent, FrozenMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A message as data.
+
+    Attributes:
+        payload: its parts, as JSON can hold them.
+        blobs: its binary contents by SHA-256 in hexadecimal digits.
+    """
+
+    payload: dict[str, Any]
+    blobs: Mapping[str, bytes]
+
+
+def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
+    """Store a message, in the transaction of the rows that wait for it."""
+    alias = database.alias()
+    payload = json.dumps(frozen.payload, ensure_ascii=True, separators=(",", ":"))
+    size = len(payload) + sum(map(len, frozen.blobs.values()))
+    FrozenMessage.objects.using(alias).create(
+        dispatch=dispatch, payload=payload, size=size, frozen_at=at
+    )
+    if frozen.blobs:
+        FrozenContent.objects.using(alias).bulk_create(
+            FrozenContent(dispatch=dispatch, digest=digest, content=content)
+            for digest, content in frozen.blobs.items()
+        )
+
+
+def fetch(dispatch: UUID) -> Frozen | None:
+    """Return the message that is kept for a dispatch, or ``None`` if it is gone."""
+    alias = database.alias()
+    message = FrozenMessage.objects.using(alias).filter(dispatch=dispatch).first()
+    if message is None:
+        return None
+    contents = FrozenContent.objects.using(alias).filter(dispatch=dispatch)
+    blobs = {content.digest: bytes(content.content) for content in contents}
+    return Frozen(json.loads(message.payload), blobs)
+
+
+def drop_if_done(dispatch: UUID) -> None:
+    """Delete the message of a dispatch of which nothing waits any more."""
+    rows = Delivery.objects.using(database.alias()).filter(dispatch=dispatch)
+    if not rows.filter(state__in=OPEN_STATES).exists():
+        drop(dispatch)
+
+
+def drop(dispatch: UUID) -> None:
+    """Delete the message of a dispatch."""
+    alias = database.alias()
+    FrozenContent.objects.using(alias).filter(dispatch=dispatch).delete()
+    FrozenMessage.objects.using(alias).filter(dispatch=dispatch).delete()

@@ -1,0 +1,106 @@
+"""Leases that ran out, and how far the sweeper has looked."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Q, QuerySet
+
+from notifyguard import clock, conf, database
+from notifyguard.decision import State
+from notifyguard.ledger import rows
+from notifyguard.models import Claim, Delivery, Sweep
+
+EXAMINED_AGAIN = timedelta(minutes=10)
+"""How far each sweep goes back behind the last, for rows that were committed late."""
+
+_LOST = {
+    "state": State.UNCERTAIN,
+    "rule": "lease",
+    "reason": "The process that was handing it over did not report back; it may have left.",
+}
+_ABANDONED = {
+    "state": State.FAILED,
+    "rule": "lease",
+    "reason": "The process that claimed it died before handing it over; it was not sent.",
+}
+
+
+def expire_leases() -> dict[State, int]:
+    """End the leases that ran out; return how many rows went to which state.
+
+    A claimed row with its message kept is queued again, one without becomes
+    ``failed`` and frees its key. A marked row becomes ``uncertain`` and is never
+    sent again by itself: a fence cannot fence SMTP.
+    """
+    connection = database.connection()
+    clock.compare(connection)
+    now = clock.now(connection)
+    marked = _expire(_overdue(State.IN_FLIGHT, now), {**_LOST, "wake_at": clock.never()})
+    abandoned = _expire(_overdue(State.CLAIMED, now), _ABANDONED)
+    requeued = _woken(State.CLAIMED, now).update(
+        state=State.QUEUED, wake_at=now, changed_at=now, attempt=F("attempt") + 1
+    )
+    _examined(connection, now)
+    return {State.UNCERTAIN: marked, State.FAILED: abandoned, State.QUEUED: requeued}
+
+
+def last_sweep() -> Sweep | None:
+    """Return when the sweeper last ran, if it ever did."""
+    return Sweep.objects.using(database.alias()).filter(pk=Sweep.ROW).first()
+
+
+def waiting() -> QuerySet[Delivery, Delivery]:
+    """Return the deliveries that wait for a process or a person, the oldest first."""
+    found = rows.deliveries(database.connection())
+    return found.filter(wake_at__isnull=False).order_by("id")
+
+
+def in_the_air() -> int:
+    """Count the deliveries that are marked and not confirmed, and whose lease runs."""
+    connection = database.connection()
+    recent = clock.now(connection) - timedelta(seconds=conf.current().lease)
+    found = rows.deliveries(connection).filter(state=State.IN_FLIGHT)
+    return found.filter(Q(wake_at__isnull=False) | Q(created_at__gte=recent)).count()
+
+
+def _overdue(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
+    """Rows of the hot path are found by their age, all others by when they wake."""
+    lease = timedelta(seconds=conf.current().lease)
+    swept = last_sweep()
+    hot = Q(wake_at__isnull=True, created_at__lt=now - lease)
+    if swept is not None:
+        hot &= Q(created_at__gte=swept.examined_until - EXAMINED_AGAIN)
+    if state is State.IN_FLIGHT:
+        hot |= Q(wake_at__lte=now)
+    found = rows.deliveries(database.connection())
+    return found.filter(hot, state=state)
+
+
+def _woken(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
+    return rows.deliveries(database.connection()).filter(state=state, wake_at__lte=now)
+
+
+def _expire(overdue: QuerySet[Delivery, Delivery], outcome: dict[str, object]) -> int:
+    expired = 0
+    for row in overdue.only("id", "attempt", "state", "key").iterator():
+        expired += database.retrying(partial(_expire_one, row, outcome))
+    return expired
+
+
+def _expire_one(row: Delivery, outcome: dict[str, object]) -> int:
+    with database.short_transaction() as connection:
+        still = rows.deliveries(connection).filter(id=row.id, attempt=row.attempt, state=row.state)
+        changed = still.update(changed_at=clock.now(connection), **outcome)
+        if changed and outcome["state"] is State.FAILED and row.key is not None:
+            Claim.objects.using(connection.alias).filter(key=row.key, delivery=row.id).delete()
+        return changed
+
+
+def _examined(connection: BaseDatabaseWrapper, now: datetime) -> None:
+    until = now - timedelta(seconds=conf.current().lease)
+    Sweep.objects.using(connection.alias).update_or_create(
+        pk=Sweep.ROW, defaults={"ran_at": now, "examined_until": until}
+    )

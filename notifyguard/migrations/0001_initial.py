@@ -1,0 +1,230 @@
+import secrets
+
+from django.db import migrations, models
+from django.utils import timezone
+
+
+def create_control_row(apps, schema_editor):
+    # The salt enters every key and is never rotated, so it lives beside the keys.
+    apps.get_model("notifyguard", "Control").objects.using(schema_editor.connection.alias).create(
+        pk=1,
+        generation=secrets.randbits(62),
+        salt=secrets.token_hex(32),
+        created_at=timezone.now(),
+    )
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = []
+
+    operations = [
+        migrations.CreateModel(
+            name="Claim",
+            fields=[
+                (
+                    "key",
+                    models.UUIDField(
+                        db_column="idempotency_key", primary_key=True, serialize=False
+                    ),
+                ),
+                ("delivery", models.UUIDField()),
+                ("fingerprint", models.UUIDField(null=True)),
+                ("duplicates", models.PositiveIntegerField(default=0)),
+                ("claimed_at", models.DateTimeField(db_index=True)),
+            ],
+            options={
+                "verbose_name": "claim",
+                "verbose_name_plural": "claims",
+            },
+        ),
+        migrations.CreateModel(
+            name="Control",
+            fields=[
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False),
+                ),
+                (
+                    "generation",
+                    models.BigIntegerField(
+                        help_text="Random, and new with each change of a switch: a counter would repeat itself after a restore."
+                    ),
+                ),
+                (
+                    "salt",
+                    models.CharField(
+                        help_text="Enters every key. Never rotated: rotation would reopen every key.",
+                        max_length=64,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "control row",
+                "verbose_name_plural": "control row",
+            },
+        ),
+        migrations.CreateModel(
+            name="Event",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=150)),
+                ("action", models.CharField(max_length=40)),
+                ("subject", models.CharField(max_length=200)),
+                ("before", models.CharField(blank=True, default="", max_length=200)),
+                ("after", models.CharField(blank=True, default="", max_length=200)),
+                ("count", models.PositiveIntegerField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, default="", max_length=500)),
+            ],
+            options={
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="FrozenContent",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("dispatch", models.UUIDField(db_index=True)),
+                ("digest", models.CharField(max_length=64)),
+                ("content", models.BinaryField()),
+            ],
+            options={
+                "verbose_name": "frozen content",
+                "verbose_name_plural": "frozen contents",
+            },
+        ),
+        migrations.CreateModel(
+            name="FrozenMessage",
+            fields=[
+                ("dispatch", models.UUIDField(primary_key=True, serialize=False)),
+                ("payload", models.TextField()),
+                ("size", models.PositiveBigIntegerField(help_text="Bytes, with its contents.")),
+                ("frozen_at", models.DateTimeField(db_index=True)),
+            ],
+            options={
+                "verbose_name": "frozen message",
+                "verbose_name_plural": "frozen messages",
+            },
+        ),
+        migrations.CreateModel(
+            name="Sweep",
+            fields=[
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False),
+                ),
+                ("ran_at", models.DateTimeField()),
+                ("examined_until", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "sweep",
+                "verbose_name_plural": "sweeps",
+            },
+        ),
+        migrations.CreateModel(
+            name="Delivery",
+            fields=[
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("dispatch", models.UUIDField()),
+                ("key", models.UUIDField(blank=True, db_column="idempotency_key", null=True)),
+                ("type", models.CharField(max_length=200)),
+                ("recipient", models.CharField(max_length=320)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("claimed", "claimed"),
+                            ("in_flight", "in_flight"),
+                            ("sent", "sent"),
+                            ("failed", "failed"),
+                            ("uncertain", "uncertain"),
+                            ("held", "held"),
+                            ("discarded", "discarded"),
+                            ("duplicate", "duplicate"),
+                            ("expired", "expired"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("attempt", models.PositiveIntegerField(default=1)),
+                ("rule", models.CharField(blank=True, default="", max_length=50)),
+                ("reason", models.CharField(blank=True, default="", max_length=500)),
+                ("origin", models.CharField(blank=True, default="", max_length=10)),
+                ("call_site", models.CharField(blank=True, default="", max_length=200)),
+                ("task_id", models.CharField(blank=True, default="", max_length=155)),
+                ("instance", models.CharField(max_length=120)),
+                ("backend", models.CharField(blank=True, default="", max_length=200)),
+                ("subject", models.CharField(blank=True, default="", max_length=200)),
+                ("message_id", models.CharField(blank=True, default="", max_length=255)),
+                ("created_at", models.DateTimeField(db_index=True)),
+                ("changed_at", models.DateTimeField()),
+                ("wake_at", models.DateTimeField(blank=True, db_index=True, null=True)),
+            ],
+            options={
+                "verbose_name": "delivery",
+                "verbose_name_plural": "deliveries",
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["recipient", "id"], name="notifyguard_recipient"),
+                    models.Index(fields=["type", "id"], name="notifyguard_type"),
+                    models.Index(fields=["dispatch"], name="notifyguard_dispatch"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Switch",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("pattern", models.CharField(default="*", max_length=200)),
+                (
+                    "everything",
+                    models.BooleanField(
+                        default=False, help_text="Critical types too: the kill switch."
+                    ),
+                ),
+                (
+                    "sending",
+                    models.CharField(
+                        choices=[("open", "open"), ("hold", "hold"), ("discard", "discard")],
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.CharField(max_length=500)),
+                ("author", models.CharField(max_length=150)),
+                ("set_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "verbose_name": "switch",
+                "verbose_name_plural": "switches",
+                "ordering": ["-everything", "pattern"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("pattern", "everything"), name="notifyguard_switch_pattern"
+                    )
+                ],
+            },
+        ),
+        migrations.RunPython(create_control_row, migrations.RunPython.noop),
+    ]

@@ -1,0 +1,61 @@
+"""The rules, in the order in which they are asked; the first that decides wins.
+
+A rule is a function of a ``Candidate`` that returns a ``Decision``, or ``None``
+to let it pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from functools import lru_cache
+
+from django.utils.module_loading import import_string
+
+from notifyguard.decision import Decision, Sending
+from notifyguard.rules.base import Candidate, Rule
+from notifyguard.rules.suppressed import suppressed
+from notifyguard.rules.switches import switches
+
+__all__ = ["Candidate", "Rule", "broken", "decide"]
+
+logger = logging.getLogger("notifyguard")
+
+DEFAULT = (
+    Rule("suppressed", suppressed, optional=False),
+    Rule("switch", switches, optional=False),
+)
+
+broken: Counter[str] = Counter()
+"""How often each rule broke in this process."""
+
+
+def decide(candidate: Candidate) -> Decision | None:
+    """Ask the rules in order; return the first decision, or ``None`` to let it pass."""
+    settings = candidate.settings
+    for rule in _rules(settings.extra_rules, settings.disabled_rules):
+        decision = _ask(rule, candidate)
+        if decision is not None:
+            return decision
+    return None
+
+
+@lru_cache(maxsize=8)
+def _rules(extra: tuple[str, ...], disabled: tuple[str, ...]) -> tuple[Rule, ...]:
+    rules = (*DEFAULT, *(Rule(path, import_string(path)) for path in extra))
+    return tuple(rule for rule in rules if not (rule.optional and rule.name in disabled))
+
+
+def _ask(rule: Rule, candidate: Candidate) -> Decision | None:
+    try:
+        return rule.judge(candidate)
+    except Exception:  # any: a rule may be anybody's code
+        broken[rule.name] += 1
+        if broken[rule.name] == 1:
+            logger.exception(
+                "notifyguard: the rule %s broke; what it judges is held, critical mail passes",
+                rule.name,
+            )
+        if candidate.critical:
+            return None
+        return Decision(Sending.HOLD, rule.name, f"The rule {rule.name} broke; see the log.")
