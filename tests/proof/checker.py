@@ -6,6 +6,7 @@ mail server, what was wanted from the callers.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from tests.proof.journals import Copy, Envelope, History, Intent, Mode, Row, Stop
@@ -88,14 +89,16 @@ def rolled_back_was_not_accepted(history: History) -> Iterator[str]:
 
 
 def uncertain_needs_a_fault(history: History) -> Iterator[str]:
-    """A killed process leaves at most one dispatch uncertain; without a fault there is none."""
-    dispatches = {
-        row.dispatch
-        for row in history.rows
-        if row.state == "uncertain" and row.recipient not in history.faulty
-    }
-    if len(dispatches) > history.killed:
-        yield f"{len(dispatches)} dispatches are uncertain, but {history.killed} were killed"
+    """Without a fault nothing is uncertain; a killed process leaves one dispatch at most."""
+    dispatches: defaultdict[int, set[str]] = defaultdict(set)
+    for row in history.rows:
+        if row.state == "uncertain" and row.recipient not in history.faulty:
+            dispatches[row.process].add(row.dispatch)
+    for process, left in dispatches.items():
+        if process not in history.killed:
+            yield f"{len(left)} dispatches are uncertain of process {process}, which was not killed"
+        elif len(left) > 1:
+            yield f"process {process} was killed once, but left {len(left)} dispatches uncertain"
 
 
 def controls_arrive_exactly_once(history: History) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -15,7 +14,7 @@ from django.db import transaction
 
 from tests.proof import checker
 from tests.proof.journals import Envelope, History, Stop
-from tests.proof.protocols import Sending, chosen
+from tests.proof.protocols import Sending, chosen, pause
 from tests.proof.stage import Progress, Stage, verdict
 
 BATCH = 20
@@ -68,7 +67,7 @@ def run(stage: Stage, processes: int, flips: int, seed: int) -> int:
     """Flip the kill switch ``flips`` times under ``processes`` workers; 1 if any mail slips out."""
     ended = stage.processes.Event()
     workers = [
-        stage.processes.Process(target=send_at_full_speed, args=(number, ended))
+        stage.processes.Process(target=send_at_full_speed, args=(number, ended), daemon=True)
         for number in range(processes)
     ]
     for worker in workers:
@@ -108,11 +107,6 @@ def flipped(flips: int, dice: random.Random) -> tuple[list[float], list[Stop]]:
         protocol.resume()
         progress.show(number + 1)
     return took, stops
-
-
-def pause(seconds: float) -> None:
-    """Let time pass: here a span is what is measured, so there is no event to wait for."""
-    threading.Event().wait(seconds)
 
 
 def report(

@@ -70,23 +70,23 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One delivery of the ledger."""
+    """One delivery of the ledger; ``process`` is the last that claimed or marked it."""
 
     dispatch: str
     recipient: str
     state: str
     message_id: str = ""
-    instance: str = ""
+    process: int = 0
 
 
 @dataclass(frozen=True)
 class History:
-    """All three journals of one run, and how many processes were killed in it."""
+    """All three journals of one run, and which processes were killed in it."""
 
     intents: tuple[Intent, ...] = ()
     envelopes: tuple[Envelope, ...] = ()
     rows: tuple[Row, ...] = ()
-    killed: int = 0
+    killed: frozenset[int] = frozenset()
 
     @cached_property
     def accepted(self) -> Counter[Copy]:

@@ -16,7 +16,7 @@ from tests.proof import checker, crash, workers
 from tests.proof.journals import History
 from tests.proof.models import Intent
 from tests.proof.plans import CALLERS, CONTROL, SWEEPER, Deaths, Mail
-from tests.proof.protocols import Sending, chosen
+from tests.proof.protocols import SWEEP_PACE, Sending, chosen, pause
 from tests.proof.stage import Progress, Stage, verdict
 
 FINISH = 120.0  # seconds for what the callers still mean to send
@@ -42,7 +42,7 @@ class Run:
     deaths: Deaths
     stop: Event
     lives: dict[str, Life] = field(default_factory=dict)
-    killed: int = 0
+    killed: set[int] = field(default_factory=set)
 
     def start(self, slot: str, *, deadly: bool = True) -> None:
         kill = self.deaths.next(slot) if deadly else None
@@ -54,10 +54,10 @@ class Run:
     def _process(self, slot: str, kill: crash.Kill | None) -> BaseProcess:
         new = self.stage.processes.Process
         if slot == CONTROL:
-            return new(target=workers.controls, args=(slot, self.stop))
+            return new(target=workers.controls, args=(slot, self.stop), daemon=True)
         if slot == SWEEPER:
-            return new(target=workers.sweep, args=(kill,))
-        return new(target=workers.work, args=(slot, CALLERS[slot], kill))
+            return new(target=workers.sweep, args=(kill,), daemon=True)
+        return new(target=workers.work, args=(slot, CALLERS[slot], kill), daemon=True)
 
     def ended(self) -> Iterator[str]:
         """Wait until a process ends, by its own hand or at its time; yield the slots now free."""
@@ -76,7 +76,7 @@ class Run:
         life.process.kill()
         life.process.join()
         if life.process.exitcode == KILLED:
-            self.killed += 1
+            self.killed.add(life.process.pid or 0)
             self.deaths.happened(slot, life.kill, in_time=in_time)
         elif life.process.exitcode != 0:
             raise RuntimeError(f"the {slot} process ended with {life.process.exitcode}")
@@ -102,7 +102,7 @@ def run(stage: Stage, count: int, seed: int) -> int:
         intents=tuple(intent.entry() for intent in Intent.objects.all()),
         envelopes=stage.envelopes(),
         rows=tuple(protocol.rows()),
-        killed=this.killed,
+        killed=frozenset(this.killed),
     )
     return report(history, deaths)
 
@@ -114,12 +114,12 @@ def slaughter(this: Run, count: int) -> None:
         this.mail.stock(slot)
     for slot in [*CALLERS, SWEEPER]:
         this.start(slot)
-    while this.killed < count:
+    while len(this.killed) < count:
         for slot in this.ended():
             if slot in CALLERS:
                 this.mail.stock(slot)
             this.start(slot)
-        progress.show(min(this.killed, count), f"{this.mail.made} intents")
+        progress.show(min(len(this.killed), count), f"{this.mail.made} intents")
 
 
 def finish(this: Run) -> None:
@@ -144,14 +144,14 @@ def settle(protocol: Sending) -> None:
         protocol.sweep()
         if not any(row.state in checker.UNFINISHED for row in protocol.rows()):
             return
-        time.sleep(0.5)
+        pause(SWEEP_PACE)
 
 
 def report(history: History, deaths: Deaths) -> int:
     states = Counter(row.state for row in history.rows)
     uncertain = [row.recipient for row in history.rows if row.state == "uncertain"]
     arrived = sum(recipient in history.accepted_by_recipient for recipient in uncertain)
-    print(f"kills      {history.killed} at {len(deaths.met)} different moments")
+    print(f"kills      {len(history.killed)} at {len(deaths.met)} different moments")
     print(f"intents    {len(history.intents)}")
     print(f"accepted   {len(history.envelopes)} envelopes, {len(checker.doubled(history))} doubled")
     print(f"ledger     {', '.join(f'{states[s]} {s}' for s in sorted(states))}")

@@ -7,6 +7,7 @@ that the harm is possible: a harness which finds nothing wrong with it proves no
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from tests.proof import naive
 from tests.proof.journals import Row
 
 TYPE = "proof.mail"
+SWEEP_PACE = 0.1  # seconds
 
 
 class Sending(Protocol):
@@ -37,7 +39,7 @@ class Sending(Protocol):
 
 
 class Guarded:
-    steps = (
+    steps: Sequence[str] = (
         "notifyguard.ledger",
         "notifyguard.hold",
         "notifyguard.sweeper",
@@ -61,16 +63,22 @@ class Guarded:
         mail_connection().send_messages(list(messages))
 
     def sweep(self, *, loop: bool = False) -> None:
-        call_command("notifyguard", "sweep", *(["--loop"] if loop else []), stdout=Silence())
+        from notifyguard import sweeper
+
+        while loop:
+            # Without the pauses of ``sweep --loop``: the run is short.
+            sweeper.sweep()
+            pause(SWEEP_PACE)
+        call_command("notifyguard", "sweep", stdout=Silence())
 
     def hold(self, *, wait: bool) -> None:
-        options = ["--wait"] if wait else []
-        reason = "--reason=proof"
-        call_command("notifyguard", "hold", "--everything", reason, *options, stdout=Silence())
+        self._switch("hold", *(["--wait"] if wait else []))
 
     def resume(self) -> None:
-        reason = "--reason=proof"
-        call_command("notifyguard", "resume", "--everything", reason, stdout=Silence())
+        self._switch("resume")
+
+    def _switch(self, *words: str) -> None:
+        call_command("notifyguard", *words, "--everything", "--reason=proof", stdout=Silence())
 
     def rows(self) -> Iterator[Row]:
         from notifyguard.models import Delivery
@@ -81,14 +89,14 @@ class Guarded:
                 recipient=row.recipient,
                 state=row.state,
                 message_id=row.message_id,
-                instance=row.instance,
+                process=int(row.instance.rpartition("/")[2]),
             )
 
 
 class Naive:
     """Look whether it was sent, send, then mark it as sent; look at the switch now and then."""
 
-    steps = ("tests.proof.naive",)
+    steps: Sequence[str] = ("tests.proof.naive",)
 
     def send(self, message: EmailMessage, key: str) -> None:
         self.send_batch([message], [key])
@@ -117,6 +125,11 @@ class Naive:
 
     def rows(self) -> Iterator[Row]:
         return naive.rows()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass where a span is what is meant, so that there is no event to wait for."""
+    threading.Event().wait(seconds)
 
 
 class Silence:

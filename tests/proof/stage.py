@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,6 @@ from tempfile import TemporaryDirectory
 
 from tests.proof.journals import Envelope, read_envelopes
 from tests.smtp import running_sink
-
 
 SHOWN = 40
 
@@ -37,6 +37,8 @@ def stage(database: str, protocol: str) -> Iterator[Stage]:
 
     Must come before anything of Django is imported that needs settings.
     """
+    # Whoever ends this process must not leave its workers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with TemporaryDirectory(prefix="notifyguard-proof-") as folder, running_sink() as sink:
         name = f"notifyguard_proof_{os.getpid()}"
         os.environ |= {

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,10 +21,11 @@ SENT = Row("d1", "n1@example.test", "sent", message_id="<1@x>")
 CONTROL = Intent("c1", ("c1@example.test",), Mode.CONTROL, committed=True)
 CONTROL_TAKEN = Envelope("c1", ("c1@example.test",), message_id="<c@x>")
 CONTROL_SENT = Row("d9", "c1@example.test", "sent", message_id="<c@x>")
+KILLED = frozenset({7})
 GOOD = History((WANTED, CONTROL), (TAKEN, CONTROL_TAKEN), (SENT, CONTROL_SENT))
 
 
-def state(name: str, **changes: str) -> Row:
+def state(name: str, **changes: Any) -> Row:
     return replace(SENT, state=name, **changes)
 
 
@@ -112,10 +114,10 @@ BAD: list[tuple[Callable[..., object], str, History]] = [
             GOOD,
             rows=(
                 state("failed"),
-                state("uncertain", dispatch="d2", message_id="<2@x>"),
+                state("uncertain", dispatch="d2", message_id="<2@x>", process=7),
                 CONTROL_SENT,
             ),
-            killed=1,
+            killed=KILLED,
         ),
     ),
     (
@@ -130,10 +132,18 @@ BAD: list[tuple[Callable[..., object], str, History]] = [
     ),
     (
         checker.uncertain_needs_a_fault,
+        "another process was killed, not this one",
+        replace(GOOD, rows=(state("uncertain", process=8), CONTROL_SENT), killed=KILLED),
+    ),
+    (
+        checker.uncertain_needs_a_fault,
         "one killed process took a batch of two with it",
         History(
-            rows=(state("uncertain"), state("uncertain", dispatch="d2", recipient="n2@x")),
-            killed=1,
+            rows=(
+                state("uncertain", process=7),
+                state("uncertain", process=7, dispatch="d2", recipient="n2@x"),
+            ),
+            killed=KILLED,
         ),
     ),
     (
@@ -174,10 +184,13 @@ GOOD_HISTORIES = {
     "everything sent": GOOD,
     "nothing happened": History(),
     "uncertain and accepted, one killed": replace(
-        GOOD, rows=(state("uncertain"), CONTROL_SENT), killed=1
+        GOOD, rows=(state("uncertain", process=7), CONTROL_SENT), killed=KILLED
     ),
     "uncertain and not accepted, one killed": replace(
-        GOOD, envelopes=(CONTROL_TAKEN,), rows=(state("uncertain"), CONTROL_SENT), killed=1
+        GOOD,
+        envelopes=(CONTROL_TAKEN,),
+        rows=(state("uncertain", process=7), CONTROL_SENT),
+        killed=KILLED,
     ),
     "uncertain by a fault of the server, nobody killed": replace(
         GOOD,
@@ -191,7 +204,8 @@ GOOD_HISTORIES = {
         rows=(state("failed"), CONTROL_SENT),
     ),
     "one uncertain dispatch to two people": History(
-        rows=(state("uncertain"), state("uncertain", recipient="n2@x")), killed=1
+        rows=(state("uncertain", process=7), state("uncertain", process=7, recipient="n2@x")),
+        killed=KILLED,
     ),
     "failed, then sent by a retry": replace(
         GOOD, rows=(state("failed", dispatch="d0", message_id="<0@x>"), SENT, CONTROL_SENT)
@@ -210,7 +224,7 @@ GOOD_HISTORIES = {
         intents=(replace(WANTED, committed=False), CONTROL),
         envelopes=(CONTROL_TAKEN,),
         rows=(CONTROL_SENT,),
-        killed=1,
+        killed=KILLED,
     ),
 }
 
@@ -230,12 +244,12 @@ def honest_histories(draw: st.DrawFn) -> History:
         rolled_back = fate == "rolled back"
         intent = Intent(name, (recipient,), Mode.ATOMIC, not rolled_back, rolled_back)
         taken = (Envelope(name, (recipient,), f"<{name}>"),) * (fate in {"sent", "uncertain+"})
-        row = Row(f"d{number}", recipient, fate.rstrip("+-"), f"<{name}>")
+        row = Row(f"d{number}", recipient, fate.rstrip("+-"), f"<{name}>", process=number)
         history = History(
             (*history.intents, intent),
             history.envelopes + taken,
             history.rows + (() if rolled_back else (row,)),
-            history.killed + fate.startswith("uncertain"),
+            history.killed | ({number} if fate.startswith("uncertain") else set()),
         )
     return history
 

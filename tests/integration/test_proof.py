@@ -1,0 +1,49 @@
+"""The proof itself, small: guarded it holds, naive it finds the harm that it is there to find."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.services import chosen_database
+
+PROJECT = Path(__file__).resolve().parents[2]
+TIMEOUT = 300  # seconds; a run that hangs is a failure, too
+
+
+def proof(run: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.proof", run, "--db", chosen_database(), "--seed", "7"]
+    return subprocess.run(
+        [*command, *options],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+
+
+def test_no_promise_breaks_under_kills() -> None:
+    run = proof("kills", "--count", "30")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "every promise held" in run.stdout
+
+
+def test_stopped_means_stopped() -> None:
+    run = proof("flips", "--flips", "6", "--processes", "4")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "every promise held" in run.stdout
+
+
+def test_send_then_mark_doubles_mail_and_the_harness_sees_it() -> None:
+    run = proof("kills", "--count", "15", "--protocol", "naive")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "BROKEN     accepted_at_most_once" in run.stdout
+    assert "BROKEN     rolled_back_was_not_accepted" in run.stdout
+
+
+def test_a_switch_read_before_the_batch_lets_mail_slip_and_the_harness_sees_it() -> None:
+    run = proof("flips", "--flips", "6", "--processes", "4", "--protocol", "naive")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "BROKEN     stopped_means_stopped" in run.stdout
