@@ -4,7 +4,7 @@ from django.core.mail import send_mail
 
 from example_project.newsletter.models import Mailing
 from example_project.progress import with_progress
-from notifyguard.context import notification
+from notifyguard import notification
 
 
 def send_waiting() -> None:

@@ -3,7 +3,7 @@
 from django.contrib.auth import get_user_model
 from django.core.mail import send_mail
 
-from notifyguard.context import notification, unsuppressed
+from notifyguard import notification, unsuppressed
 
 SUBJECT = "Your tickets now have a complexity"
 
