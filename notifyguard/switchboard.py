@@ -192,10 +192,12 @@ def set_switch(
     }
 
     def write(at: datetime) -> tuple[str, str]:
-        where = {"pattern": "*" if everything else pattern, "everything": everything}
         switches = Switch.objects.using(database.alias())
-        before = switches.filter(**where).first()
-        switches.update_or_create(**where, defaults={**values, "set_at": at})
+        named = "*" if everything else pattern
+        before = switches.filter(pattern=named, everything=everything).first()
+        switches.update_or_create(
+            defaults={**values, "set_at": at}, pattern=named, everything=everything
+        )
         return (before.sending if before else "", sending.value)
 
     _flip("switch", EVERYTHING if everything else pattern, reason, author, write)
@@ -213,8 +215,8 @@ def clear_switch(pattern: str, *, reason: str, author: str, everything: bool = F
     Returns:
         Whether there was such a switch.
     """
-    where = {"pattern": "*" if everything else pattern, "everything": everything}
-    switches = Switch.objects.using(database.alias()).filter(**where)
+    named = "*" if everything else pattern
+    switches = Switch.objects.using(database.alias()).filter(pattern=named, everything=everything)
     if not switches.exists():
         return False
 
@@ -292,7 +294,9 @@ def _load() -> Board:
     row = _read_control()
     if row is None:
         _ensure_control(database.connection())
-        row = _read_control() or (0, "", None)
+        row = _read_control()
+    if row is None:
+        return NO_LEDGER  # made and gone again: a flush between the two queries
     generation, salt, created_at = row
     # The generation is read before the switches: a flip between the two makes the
     # mark fail and the board be read again, the other way round it would pass.

@@ -107,7 +107,7 @@ def _record_in_steps(
         at = clock.now(connection)
         keyed = [entry for entry in entries if entry.key is not None]
         holders = statements.claim(connection, keyed, at) if keyed else {}
-        won = [entry for entry in entries if holders.get(entry.key, entry.id) == entry.id]
+        won = [e for e in entries if e.key is None or holders[e.key] == e.id]
         rows.insert(connection, won, at)
         if frozen is not None and won:
             hold.keep(won[0].dispatch, frozen, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -83,14 +84,14 @@ def _woken(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
     return rows.deliveries(database.connection()).filter(state=state, wake_at__lte=now)
 
 
-def _expire(overdue: QuerySet[Delivery, Delivery], outcome: dict[str, object]) -> int:
+def _expire(overdue: QuerySet[Delivery, Delivery], outcome: Mapping[str, object]) -> int:
     expired = 0
     for row in overdue.only("id", "attempt", "state", "key").iterator():
         expired += database.retrying(partial(_expire_one, row, outcome))
     return expired
 
 
-def _expire_one(row: Delivery, outcome: dict[str, object]) -> int:
+def _expire_one(row: Delivery, outcome: Mapping[str, object]) -> int:
     with database.short_transaction() as connection:
         still = rows.deliveries(connection).filter(id=row.id, attempt=row.attempt, state=row.state)
         changed = still.update(changed_at=clock.now(connection), **outcome)

@@ -70,7 +70,8 @@ def _start(entries: Sequence[Entry], generation: int) -> list[Entry]:
         now = clock.now(connection)
         keyed = [entry for entry in entries if entry.key is not None]
         holders = statements.claim(connection, keyed, now) if keyed else {}
-        won, lost = [], []
+        won: list[Entry] = []
+        lost: list[Entry] = []
         for entry in entries:
             ours = entry.key is None or holders[entry.key] == entry.id
             (won if ours else lost).append(entry)

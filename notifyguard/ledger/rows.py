@@ -111,8 +111,9 @@ def insert(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: dateti
 
 def free(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> None:
     """Free the keys that these entries hold."""
-    keyed = [entry for entry in entries if entry.key is not None]
-    for entry in keyed:
+    for entry in entries:
+        if entry.key is None:
+            continue
         Claim.objects.using(connection.alias).filter(key=entry.key, delivery=entry.id).delete()
 
 

@@ -1,10 +1,11 @@
 import secrets
+from typing import Any
 
 from django.db import migrations, models
 from django.utils import timezone
 
 
-def create_control_row(apps, schema_editor):
+def create_control_row(apps: Any, schema_editor: Any) -> None:
     # The salt enters every key and is never rotated, so it lives beside the keys.
     apps.get_model("notifyguard", "Control").objects.using(schema_editor.connection.alias).create(
         pk=1,
@@ -49,13 +50,15 @@ class Migration(migrations.Migration):
                 (
                     "generation",
                     models.BigIntegerField(
-                        help_text="Random, and new with each change of a switch: a counter would repeat itself after a restore."
+                        help_text="Random, and new with each change of a switch: a counter "
+                        "would repeat after a restore."
                     ),
                 ),
                 (
                     "salt",
                     models.CharField(
-                        help_text="Enters every key. Never rotated: rotation would reopen every key.",
+                        help_text="Enters every key. Never rotated: rotation would "
+                        "reopen every key.",
                         max_length=64,
                     ),
                 ),

@@ -37,10 +37,11 @@ from notifyguard.channels.transport.base import (
     Receipt,
     Transport,
     defined_in,
+    is_silent,
 )
 from notifyguard.channels.transport.smtp import SMTP, SMTPTransport
 
-__all__ = ["Receipt", "Transport", "Verdict", "is_synchronous", "transport_for"]
+__all__ = ["Receipt", "Transport", "Verdict", "is_silent", "is_synchronous", "transport_for"]
 
 LOCAL = {
     f"django.core.mail.backends.{name}" for name in ("locmem", "console", "filebased", "dummy")
