@@ -63,7 +63,7 @@ def tests(arguments: Sequence[str]) -> int:
     if status := subprocess.call([*tox, "run-parallel", "--notest", "--parallel", "2", *chosen]):
         return status
     status = subprocess.call([*tox, "run", "--skip-pkg-install", *chosen, "--", *arguments])
-    print(_closing_line(results))
+    print(_closing_line(results, status))
     return status
 
 
@@ -140,8 +140,11 @@ def _create(folder: Path) -> None:
     subprocess.check_call(virtualenv, env={**os.environ, "PYTHONPATH": str(target)})
 
 
-def _closing_line(results: Path) -> str:
-    """The sum of all pytest runs, in the form in which pytest closes one."""
+def _closing_line(results: Path, status: int) -> str:
+    """The sum of all pytest runs, in the form in which pytest closes one.
+
+    A check that failed outside pytest (lint, types, layers) counts as an error.
+    """
     counts: Counter[str] = Counter()
     seconds = 0.0
     for report in sorted(results.glob("*.xml")):
@@ -149,12 +152,12 @@ def _closing_line(results: Path) -> str:
             for outcome in ("tests", "failures", "errors", "skipped"):
                 counts[outcome] += int(suite.get(outcome, "0"))
             seconds += float(suite.get("time", "0"))
-    bad = counts["failures"] + counts["errors"] + counts["skipped"]
+    failed, errors, skipped = (counts[name] for name in ("failures", "errors", "skipped"))
     parts = {
-        "failed": counts["failures"],
-        "passed": counts["tests"] - bad,
-        "skipped": counts["skipped"],
-        "errors": counts["errors"],
+        "failed": failed,
+        "passed": counts["tests"] - failed - errors - skipped,
+        "skipped": skipped,
+        "errors": errors + bool(status and not failed and not errors),
     }
     shown = ", ".join(f"{count} {word}" for word, count in parts.items() if count)
     return f"===== {shown or 'no tests ran'} in {seconds:.2f}s ====="

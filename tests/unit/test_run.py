@@ -19,12 +19,18 @@ REPORT = """<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped=
 def test_the_closing_line_sums_all_runs_up(tmp_path: Path) -> None:
     (tmp_path / "sqlite.xml").write_text(REPORT.format(10, 1, 0, 2, "1.5"))
     (tmp_path / "mariadb.xml").write_text(REPORT.format(5, 0, 1, 0, "2.25"))
-    line = run._closing_line(tmp_path)
+    line = run._closing_line(tmp_path, status=1)
     assert line == "===== 1 failed, 11 passed, 2 skipped, 1 errors in 3.75s ====="
 
 
+def test_a_check_that_failed_outside_pytest_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "sqlite.xml").write_text(REPORT.format(10, 0, 0, 0, "1.5"))
+    assert run._closing_line(tmp_path, status=0) == "===== 10 passed in 1.50s ====="
+    assert run._closing_line(tmp_path, status=1) == "===== 10 passed, 1 errors in 1.50s ====="
+
+
 def test_no_reports_are_no_success(tmp_path: Path) -> None:
-    assert run._closing_line(tmp_path) == "===== no tests ran in 0.00s ====="
+    assert run._closing_line(tmp_path, status=0) == "===== no tests ran in 0.00s ====="
 
 
 def test_every_chosen_environment_is_one_that_tox_knows(monkeypatch: pytest.MonkeyPatch) -> None:
