@@ -6,3 +6,6 @@ see ``docs/how-to/django-suites.md``.
 
 SUITES = ("mail", "logging_tests", "middleware", "auth_tests", "test_client", "test_utils")
 """The suites in which mail, or a transaction that could send some, takes part."""
+
+DATABASELESS = ("mail", "logging_tests", "middleware")
+"""Those whose mail is sent by classes that forbid the database, and may as well allow it."""

@@ -1,4 +1,4 @@
-"""``python -m tests.django_suites``: run the suites three times and compare."""
+"""``python -m tests.django_suites``: run the suites in four ways and compare."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import django
 
-from tests.django_suites import SUITES
+from tests.django_suites import DATABASELESS, SUITES
 from tests.django_suites.report import Report, full_differences, light_differences
 from tests.django_suites.source import tests_of_django
 
 ROOT = Path(__file__).resolve().parents[2]
-MODES = ("without", "light", "full")
+ARGUMENTS = ("--parallel=1", "--verbosity=0", "--settings=tests.django_suites.settings")
+MODES = ("without", "light", "full", "allowed")
 
 
 def main() -> int:
@@ -26,13 +29,22 @@ def main() -> int:
         print(f"This environment has Django {django.get_version()}, not {options.django}.")
         return 2
     tests = tests_of_django(options.cache)
-    reports = {mode: _run(mode, tests, options.suites) for mode in MODES}
-    differences = [
-        *(f"light: {line}" for line in light_differences(reports["without"], reports["light"])),
-        *(f"full: {line}" for line in full_differences(reports["without"], reports["full"])),
-    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ran = pool.map(lambda mode: _run(mode, tests, options.suites), MODES)
+    reports = dict(zip(MODES, ran, strict=True))
+    differences = list(_differences(reports))
     _print(reports, differences)
     return 1 if differences else 0
+
+
+def _differences(reports: dict[str, Report]) -> Iterator[str]:
+    without = reports["without"]
+    for mode, differences in (
+        ("light", light_differences),
+        ("full", full_differences),
+        ("allowed", full_differences),
+    ):
+        yield from (f"{mode}: {line}" for line in differences(without, reports[mode]))
 
 
 def _options() -> argparse.Namespace:
@@ -48,42 +60,46 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(mode: str, tests: Path, suites: list[str]) -> Report:
+def _run(mode: str, tests: Path, suites: Sequence[str]) -> Report:
     """Run the suites in a process of their own, as Django's contributors do."""
+    if mode == "allowed":
+        suites = [suite for suite in suites if suite.split(".")[0] in DATABASELESS]
     with tempfile.TemporaryDirectory() as directory:
         written = Path(directory, "report.json")
         print(f"{mode}: running {', '.join(suites)}", flush=True)
         ran = subprocess.run(
-            [
-                sys.executable,
-                "runtests.py",
-                "--parallel=1",
-                "--verbosity=0",
-                "--settings=tests.django_suites.settings",
-                *suites,
-            ],
+            [sys.executable, "runtests.py", *ARGUMENTS, *suites],
             cwd=tests,
-            env=os.environ
-            | {
-                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-                "NOTIFYGUARD_SUITES_MODE": mode,
-                "NOTIFYGUARD_SUITES_REPORT": str(written),
-            },
+            env=os.environ | _environment(mode, written),
             capture_output=True,
             text=True,
         )
         if not written.exists():
             sys.exit(f"{mode}: the suites did not run.\n{ran.stdout}\n{ran.stderr}")
-        if log := os.environ.get("NOTIFYGUARD_SUITES_LOG"):
-            Path(f"{log}.{mode}").write_text(ran.stdout + ran.stderr)
         return Report.read(written)
 
 
+def _environment(mode: str, report: Path) -> dict[str, str]:
+    return {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "NOTIFYGUARD_SUITES_MODE": mode,
+        "NOTIFYGUARD_SUITES_REPORT": str(report),
+    }
+
+
 def _print(reports: dict[str, Report], differences: list[str]) -> None:
-    print(f"\nDjango {django.get_version()}: tests, not passed, reached, asked, judged")
+    print(f"\nDjango {django.get_version()}: tests, not passed, reached, asked, judged, unready")
     for mode, report in reports.items():
         counts = (len(report.outcomes), len(report.broken))
-        print(f"{mode:>8}", *counts, report.reached, report.asked, report.judged, sep="\t")
+        print(
+            f"{mode:>8}",
+            *counts,
+            report.reached,
+            report.asked,
+            report.judged,
+            report.unready,
+            sep="\t",
+        )
     print(*differences, sep="\n")
     print(f"{len(differences)} differences" if differences else "no differences")
 

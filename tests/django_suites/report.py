@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+NOTHING = "no message reached a backend: the suites did not run"
 PASSED = ("ok", "skipped", "expected failure")
 
 
@@ -20,6 +21,7 @@ class Report:
         reached: messages handed to the outermost backend, counted beneath notifyguard.
         asked: messages the gate was asked about.
         judged: messages the gate put before its rules.
+        unready: messages it judged and could not build or find a connection for.
     """
 
     outcomes: dict[str, str] = field(default_factory=dict)
@@ -27,6 +29,7 @@ class Report:
     reached: int = 0
     asked: int = 0
     judged: int = 0
+    unready: int = 0
 
     @property
     def broken(self) -> list[str]:
@@ -45,7 +48,10 @@ class Report:
 
 def light_differences(without: Report, light: Report) -> Iterator[str]:
     """Say where notifyguard in light mode was not invisible."""
-    yield from _uncounted(light)
+    if not light.reached:
+        yield NOTHING
+    if light.asked != light.reached:
+        yield f"the gate was asked about {light.asked} messages, {light.reached} got through"
     if light.reached != without.reached:
         yield f"{light.reached} messages reached a backend, {without.reached} without notifyguard"
     for test in sorted(without.outcomes.keys() | light.outcomes.keys()):
@@ -56,17 +62,14 @@ def light_differences(without: Report, light: Report) -> Iterator[str]:
 
 def full_differences(without: Report, full: Report) -> Iterator[str]:
     """Say where the whole gate broke a test that allows the database."""
-    yield from _uncounted(full)
-    if full.judged != full.reached:
-        yield f"{full.judged} messages were judged, {full.reached} reached a backend"
+    if not full.reached:
+        yield NOTHING
+    if full.judged != full.reached + full.unready:
+        yield (
+            f"{full.judged} messages were judged, {full.reached} reached a backend "
+            f"and {full.unready} could not be built or connected for"
+        )
     excused = set(full.databaseless) | set(without.broken)
     for test in full.broken:
         if test not in excused:
             yield f"{test}: {full.outcomes[test]}, though it allows the database"
-
-
-def _uncounted(report: Report) -> Iterator[str]:
-    if not report.reached:
-        yield "no message reached a backend: the suites did not run"
-    if report.asked != report.reached:
-        yield f"the gate was asked about {report.asked} messages, {report.reached} got through"

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.test import SimpleTestCase, TransactionTestCase
 from django.test.runner import DiscoverRunner
 
-from tests.django_suites.counting import count_asked, report
+from tests.django_suites.counting import count_asked, count_unready, report
 
 
 class RecordingResult(unittest.TextTestResult):
@@ -55,8 +55,11 @@ class RecordingRunner(DiscoverRunner):
 
     def setup_test_environment(self, **kwargs: Any) -> None:
         super().setup_test_environment(**kwargs)
+        if os.environ["NOTIFYGUARD_SUITES_MODE"] == "allowed":
+            SimpleTestCase.databases = {"default"}
         if apps.is_installed("notifyguard"):
             count_asked()
+            count_unready()
 
     def get_resultclass(self) -> type[unittest.TextTestResult]:
         return RecordingResult

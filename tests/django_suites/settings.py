@@ -13,7 +13,10 @@ from test_sqlite import *  # type: ignore[import-not-found]  # noqa: F403  # Dja
 
 MODE = os.environ["NOTIFYGUARD_SUITES_MODE"]
 TEST_RUNNER = "tests.django_suites.runner.RecordingRunner"
-NOTIFYGUARD = {"IN_TESTS": "full" if MODE == "full" else "light"}
+NOTIFYGUARD = {
+    "IN_TESTS": "full" if MODE in ("full", "allowed") else "light",
+    "EXTRA_RULES": ["tests.django_suites.counting.count_judged"],
+}
 
 apps = sys.modules["__main__"].ALWAYS_INSTALLED_APPS
 apps.append("tests.django_suites.apps.CountingConfig")
