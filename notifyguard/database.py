@@ -141,10 +141,12 @@ def aside() -> BaseDatabaseWrapper:
     return beside
 
 
-def close_aside() -> None:
-    """Close this thread's own read connections."""
-    while _aside.opened:
-        _aside.opened.popitem()[1].close()
+def close_aside(closed: BaseDatabaseWrapper) -> None:
+    """Close the connection beside one that was closed: neither outlives the other."""
+    beside = _aside.opened.get(closed.alias)
+    if beside is not None and beside is not closed:
+        del _aside.opened[closed.alias]
+        beside.close()
 
 
 def in_memory(ours: BaseDatabaseWrapper) -> bool:

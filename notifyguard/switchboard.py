@@ -291,6 +291,7 @@ def _check(pattern: str, sending: Sending, reason: str, expires_at: datetime | N
 
 
 def _load() -> Board:
+    clock.compare(database.aside())
     row = _read_control()
     if row is None:
         _ensure_control(database.connection())

@@ -50,5 +50,4 @@ def _and_close(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
-        database.close_aside()
         connections.close_all()

@@ -103,13 +103,13 @@ def _send_now(passage: Passage, case: Case) -> None:
     """
     if not passage.prepare(case):
         return
+    board = _present_board()
+    if board.ruling(case.dispatch.notification.type, case.settings):
+        _set_aside(case, board)  # a switch was set while the backend connected
+        return
     for entry in case.passing:
         entry.state = State.IN_FLIGHT
     ledger.note(case.passing)
-    board = _present_board()
-    if any(board.ruling(entry.type, case.settings) for entry in case.passing):
-        _set_aside(case, board)
-        return
     failures.logger.info(
         "notifyguard: dispatch %s sent inside a transaction of the caller", case.dispatch.id
     )

@@ -1,4 +1,7 @@
-"""``on_commit``: what is registered while code is suppressed stays suppressed."""
+"""Database connections: the context of what waits for a commit, and the end of a connection.
+
+What is registered with ``on_commit`` while code is suppressed stays suppressed.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,17 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notifyguard import context
+from notifyguard import context, database
 from notifyguard.hooks import patching
 
 _NOTHING_SAID = context.Ambient()
 
 
 def install() -> None:
-    """Wrap ``on_commit`` of every database connection."""
-    original = vars(BaseDatabaseWrapper)["on_commit"]
-    patching.replace(BaseDatabaseWrapper, "on_commit", _capturing(original))
+    """Wrap ``on_commit`` and ``close`` of every database connection."""
+    methods = vars(BaseDatabaseWrapper)
+    patching.replace(BaseDatabaseWrapper, "on_commit", _capturing(methods["on_commit"]))
+    patching.replace(BaseDatabaseWrapper, "close", _closing_beside(methods["close"]))
 
 
 def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,3 +34,12 @@ def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, func, *args, **kwargs)
 
     return on_commit
+
+
+def _closing_beside(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def close(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> Any:
+        database.close_aside(self)
+        return original(self, *args, **kwargs)
+
+    return close

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 
 from django.utils.module_loading import import_string
@@ -42,8 +43,20 @@ def decide(candidate: Candidate) -> Decision | None:
 
 @lru_cache(maxsize=8)
 def _rules(extra: tuple[str, ...], disabled: tuple[str, ...]) -> tuple[Rule, ...]:
-    rules = (*DEFAULT, *(Rule(path, import_string(path)) for path in extra))
+    rules = (*DEFAULT, *(Rule(path, _imported(path)) for path in extra))
     return tuple(rule for rule in rules if not (rule.optional and rule.name in disabled))
+
+
+def _imported(path: str) -> Callable[[Candidate], Decision | None]:
+    try:
+        judge: Callable[[Candidate], Decision | None] = import_string(path)
+    except ImportError as error:
+        failure = error
+
+        def judge(candidate: Candidate) -> Decision | None:
+            raise failure  # a rule that cannot be asked is a rule that broke
+
+    return judge
 
 
 def _ask(rule: Rule, candidate: Candidate) -> Decision | None:
