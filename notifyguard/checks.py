@@ -21,7 +21,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
-from notifyguard import conf
+from notifyguard import conf, rules
+from notifyguard.conf.problem import did_you_mean
 
 TAG = "notifyguard"
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -39,6 +40,7 @@ AppConfigs = Sequence[AppConfig] | None
 def register() -> None:
     """Register the checks; to call it again changes nothing."""
     checks.register(check_settings, TAG)
+    checks.register(check_disabled_rules, TAG)
     checks.register(check_mail_timeout, TAG)
     checks.register(check_ledger_database, TAG)
     checks.register(check_tables, checks.Tags.database)
@@ -50,6 +52,20 @@ def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckM
         checks.Error(problem.text, hint=problem.fix, id=_PROBLEM_IDS[problem.kind])
         for problem in conf.problems()
     ]
+
+
+def check_disabled_rules(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E005: a name in ``DISABLED_RULES`` that is no rule, or one that cannot be left out."""
+    settings = conf.current()
+    known = [rule.name for rule in rules.DEFAULT if rule.optional] + list(settings.extra_rules)
+    found: list[checks.CheckMessage] = []
+    for name in settings.disabled_rules:
+        if name not in known:
+            text = f'NOTIFYGUARD["DISABLED_RULES"] names "{name}", no rule that can be left out.'
+            likely = did_you_mean(name, known)
+            hint = f'Did you mean "{likely}"?' if likely else f'Take "{name}" out.'
+            found.append(checks.Error(text, hint=hint, id="notifyguard.E005"))
+    return found
 
 
 def check_mail_timeout(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -104,6 +104,23 @@ def test_an_unknown_database_names_those_that_are_known():
     assert "Write one of default." in hint(checks.check_settings(None))
 
 
+@pytest.mark.parametrize(
+    ("disabled", "expected"),
+    [
+        ([], None),
+        ([f"{__name__}.Message"], None),
+        ([f"{__name__}.Mesage"], f'Did you mean "{__name__}.Message"?'),
+        (["blnk"], 'Take "blnk" out.'),
+        (["switch"], 'Take "switch" out.'),
+    ],
+)
+def test_only_a_rule_that_can_be_left_out_may_be_disabled(disabled, expected):
+    written = {"EXTRA_RULES": [f"{__name__}.Message"], "DISABLED_RULES": disabled}
+    with override_settings(NOTIFYGUARD=written):
+        found = checks.check_disabled_rules(None)
+    assert [message.hint for message in found] == ([expected] if expected else [])
+
+
 # The timeout of the mail server
 
 
