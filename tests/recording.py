@@ -9,9 +9,28 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import django
+from django.core.mail import EmailMessage
+
 import notifyguard
 from notifyguard import context, hooks
 from notifyguard.hooks import patching
+
+SENT = ("hello", "body", "from@example.com", ["to@example.com"])
+"""The arguments of ``send_mail`` for the ordinary message."""
+
+
+def message(subject: str = "hello", **options: Any) -> Any:
+    """Return the ordinary message."""
+    return EmailMessage(subject, *SENT[1:], **options)
+
+
+def choose_backend(settings: Any, path: str, **options: Any) -> None:
+    """Set the project's backend, as its Django has it."""
+    if django.VERSION >= (6, 1):
+        settings.MAILERS = {"default": {"BACKEND": path, "OPTIONS": options}}
+    else:
+        settings.EMAIL_BACKEND = path
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,18 @@ def test_autospec_still_checks_the_arguments() -> None:
     mock.create_autospec(EmailMessage)("hello").send()
 
 
+def test_a_connection_that_came_with_a_pickled_message_asks(gate) -> None:
+    class Other:
+        def send_messages(self, messages):
+            return len(messages)
+
+    restored = message()
+    # As pickle and copy do: past the attribute.
+    vars(restored)[CONNECTION] = Other()
+    assert restored.send() == 1
+    assert gate.subjects == ["hello"]
+
+
 def test_a_message_without_recipients_asks_nothing(gate) -> None:
     assert EmailMessage("hello").send() == 0
     assert gate.asked == []

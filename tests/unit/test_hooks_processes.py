@@ -226,19 +226,26 @@ def test_what_somebody_put_over_ours_stays_and_asks_nothing_after_uninstall(tmp_
     printed = run(
         """
         configure()
+        import functools
         from django.core.mail.backends.locmem import EmailBackend
         from notifyguard import hooks
         from tests.recording import recording_gate
         hooks.install()
         ours = EmailBackend.send_messages
-        EmailBackend.send_messages = lambda self, messages: ours(self, messages) + 10
+
+        # wraps() copies our mark, too.
+        @functools.wraps(ours)
+        def theirs(self, messages):
+            return ours(self, messages) + 10
+
+        EmailBackend.send_messages = theirs
         with recording_gate() as gate:
             hooks.uninstall()
-            print(send(), gate.subjects)
+            print(send(), gate.subjects, EmailBackend.send_messages is theirs)
             hooks.install()
             # The gate is asked at theirs; ours within is met a second time, as a base's would be.
             print(send(), gate.subjects)
         """,
         tmp_path,
     )
-    assert printed.splitlines() == ["11 []", "11 ['hello', 'hello']"]
+    assert printed.splitlines() == ["11 [] True", "11 ['hello', 'hello']"]
