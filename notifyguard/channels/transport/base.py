@@ -131,6 +131,7 @@ def defined_in(backend: Any, name: str) -> str:
 
 
 def is_silent(backend: Any) -> bool:
+    """Tell whether the backend was created with ``fail_silently``."""
     # vars(): on Django 6.1 a plain getattr may warn about the deprecated attribute.
     attributes = getattr(backend, "__dict__", {})
     return bool(attributes.get("fail_silently") or attributes.get("_fail_silently"))
