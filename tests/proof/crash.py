@@ -11,11 +11,14 @@ import os
 import pkgutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType
 from typing import Any
+
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Kill:
     call: int = 1
 
     def __str__(self) -> str:
-        return f"{'before' if self.before else 'after'} {self.step}"
+        return f"{'before' if self.before else 'after'} {self.step.removeprefix('notifyguard.')}"
 
 
 def steps(modules: Iterable[str]) -> list[str]:
@@ -36,22 +39,44 @@ def steps(modules: Iterable[str]) -> list[str]:
 
 
 def arm(kill: Kill) -> None:
-    """Make the step of ``kill`` deadly for this process, wherever it was imported to."""
-    module_name, _, path = kill.step.partition(":")
+    """Make the step of ``kill`` deadly for this process."""
+    _replace(kill.step, lambda original: _deadly(original, kill))
+
+
+def tally(steps: Iterable[str]) -> Counter[str]:
+    """Count from now on how often this process calls each step."""
+    calls: Counter[str] = Counter()
+    for step in steps:
+        _replace(step, lambda original, step=step: _counted(original, step, calls))  # type: ignore[misc]
+    return calls
+
+
+def _replace(step: str, wrapper: Callable[[Function], Function]) -> None:
+    """Put a wrapped function in place of a step, wherever it was imported to."""
+    module_name, _, path = step.partition(":")
     owner: Any = importlib.import_module(module_name)
     *classes, name = path.split(".")
     for part in classes:
         owner = getattr(owner, part)
     original = inspect.getattr_static(owner, name)
-    deadly = _deadly(original, kill)
-    setattr(owner, name, deadly)
+    wrapped = wrapper(original)
+    setattr(owner, name, wrapped)
     importers = [m for n, m in sys.modules.items() if n.startswith(("notifyguard", "tests.proof"))]
     for module in importers:
         for alias in [a for a, value in vars(module).items() if value is original]:
-            setattr(module, alias, deadly)
+            setattr(module, alias, wrapped)
 
 
-def _deadly(original: Callable[..., Any], kill: Kill) -> Callable[..., Any]:
+def _counted(original: Function, step: str, calls: Counter[str]) -> Function:
+    @wraps(original)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls[step] += 1
+        return original(*args, **kwargs)
+
+    return counted
+
+
+def _deadly(original: Function, kill: Kill) -> Function:
     calls = 0
 
     @wraps(original)

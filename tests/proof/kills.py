@@ -16,11 +16,10 @@ from tests.proof import checker, crash, workers
 from tests.proof.journals import History
 from tests.proof.models import Intent
 from tests.proof.plans import CALLERS, CONTROL, SWEEPER, Deaths, Mail
-from tests.proof.protocols import SWEEP_PACE, Sending, chosen, pause
+from tests.proof.protocols import chosen
 from tests.proof.stage import Progress, Stage, verdict
 
 FINISH = 120.0  # seconds for what the callers still mean to send
-SETTLE = 60.0  # seconds for the last sweeps
 KILLED = -signal.SIGKILL
 
 
@@ -77,7 +76,7 @@ class Run:
         life.process.join()
         if life.process.exitcode == KILLED:
             self.killed.add(life.process.pid or 0)
-            self.deaths.happened(slot, life.kill, in_time=in_time)
+            self.deaths.happened(life.kill, in_time=in_time)
         elif life.process.exitcode != 0:
             raise RuntimeError(f"the {slot} process ended with {life.process.exitcode}")
 
@@ -90,12 +89,13 @@ def run(stage: Stage, count: int, seed: int) -> int:
     """Kill ``count`` processes, finish their work, judge; 1 if a law is broken, else 0."""
     protocol = chosen()
     dice = random.Random(seed)
-    deaths = Deaths(dice, crash.steps(protocol.steps))
-    this = Run(stage, Mail(dice), deaths, stage.processes.Event())
+    mail = Mail(dice)
+    deaths = Deaths(dice, rehearsal(stage, mail))
+    this = Run(stage, mail, deaths, stage.processes.Event())
     try:
         slaughter(this, count)
         finish(this)
-        settle(protocol)
+        workers.settle()
     finally:
         this.kill_all()
     history = History(
@@ -105,6 +105,21 @@ def run(stage: Stage, count: int, seed: int) -> int:
         killed=frozenset(this.killed),
     )
     return report(history, deaths)
+
+
+def rehearsal(stage: Stage, mail: Mail) -> dict[str, dict[str, int]]:
+    """Have each slot do its work once, undisturbed: the steps it takes, and how often."""
+    answers = stage.processes.SimpleQueue()
+    for slot in CALLERS:
+        mail.stock(slot)
+    for slot in [*CALLERS, SWEEPER]:
+        arguments = (slot, CALLERS.get(slot), answers)
+        process = stage.processes.Process(target=workers.rehearse, args=arguments, daemon=True)
+        process.start()
+        process.join(FINISH)
+        if process.exitcode != 0:
+            raise RuntimeError(f"the rehearsal of {slot} ended with {process.exitcode}")
+    return dict(answers.get() for _ in [*CALLERS, SWEEPER])
 
 
 def slaughter(this: Run, count: int) -> None:
@@ -137,16 +152,6 @@ def finish(this: Run) -> None:
         list(this.ended())
 
 
-def settle(protocol: Sending) -> None:
-    """Sweep until nothing is on its way, or until that is hopeless: then a law will say so."""
-    deadline = time.monotonic() + SETTLE
-    while time.monotonic() < deadline:
-        protocol.sweep()
-        if not any(row.state in checker.UNFINISHED for row in protocol.rows()):
-            return
-        pause(SWEEP_PACE)
-
-
 def report(history: History, deaths: Deaths) -> int:
     states = Counter(row.state for row in history.rows)
     uncertain = [row.recipient for row in history.rows if row.state == "uncertain"]
@@ -158,4 +163,5 @@ def report(history: History, deaths: Deaths) -> int:
     print(f"uncertain  {len(uncertain)}, of which {arrived} had been accepted")
     for moment, number in sorted(deaths.met.items()):
         print(f"  {number:4} {moment}")
+    print(f"steps that nobody died at: {', '.join(deaths.missed()) or 'none'}")
     return verdict(checker.violations(history))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.proof.crash import Kill
@@ -20,6 +20,8 @@ CALLERS = {
 }
 CONTROL = "control"
 SWEEPER = "sweeper"
+RANDOM = 0.3  # share of the deaths at a random moment
+LATEST_CALL = 3  # a step kills at this call of it at the latest
 IN_STOCK = 60  # intents that wait in a slot when its process starts
 # The server is asked to misbehave for one in so many; in a batch Django gives up the rest.
 FAULTS = ("refuse-550", "drop-before", "drop-after")
@@ -70,40 +72,42 @@ class Mail:
 class Deaths:
     """Says how each process dies: at a named step, or at a random moment.
 
-    Every step has its turn before and after it in each slot; a step that a slot
-    does not reach in time is not tried there again.
+    ``steps`` are those that each slot was seen to take, and how often: each step has
+    its turn, before it and after it.
     """
 
     dice: random.Random
-    steps: list[str]
+    steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     met: Counter[str] = field(default_factory=Counter)
-    _turns: defaultdict[str, list[Kill]] = field(default_factory=lambda: defaultdict(list))
-    _unreached: set[tuple[str, str]] = field(default_factory=set)
+    tried: Counter[str] = field(default_factory=Counter)
 
     def next(self, slot: str) -> Kill | None:
         """The step to die at, or ``None`` for a random moment."""
-        if not self.steps or self.dice.random() < 0.3:
+        if not self.steps.get(slot) or self.dice.random() < RANDOM:
             return None
-        if not self._turns[slot]:
-            self._turns[slot] = self._shuffled(slot)
-        return self._turns[slot].pop() if self._turns[slot] else None
+        # The one that had the fewest turns anywhere; lots are drawn among equals.
+        chosen = min(self._kills(slot), key=lambda k: (self.tried[str(k)], self.dice.random()))
+        self.tried[str(chosen)] += 1
+        return chosen
 
     def patience(self, kill: Kill | None) -> float:
         """Seconds after which the process is killed in any case."""
-        return 1.0 if kill else self.dice.uniform(0.03, 0.6)
+        return 4.0 if kill else self.dice.uniform(0.05, 1.0)
 
-    def happened(self, slot: str, kill: Kill | None, *, in_time: bool) -> None:
-        if kill and not in_time:
-            self._unreached.add((slot, kill.step))
-            self._turns[slot] = [k for k in self._turns[slot] if k.step != kill.step]
+    def happened(self, kill: Kill | None, *, in_time: bool) -> None:
         self.met[str(kill) if kill and in_time else "at a random moment"] += 1
 
-    def _shuffled(self, slot: str) -> list[Kill]:
-        kills = [
-            Kill(step, before, self.dice.randint(1, 6))
-            for step in self.steps
-            for before in (True, False)
-            if (slot, step) not in self._unreached
-        ]
-        self.dice.shuffle(kills)
-        return kills
+    def missed(self) -> list[str]:
+        """The steps that somebody takes and nobody died at, before or after."""
+        taken = {step for steps in self.steps.values() for step in steps}
+        return sorted(
+            str(kill)
+            for step in taken
+            for kill in (Kill(step, True), Kill(step, False))
+            if not self.met[str(kill)]
+        )
+
+    def _kills(self, slot: str) -> Iterator[Kill]:
+        for step, calls in self.steps[slot].items():
+            for before in (True, False):
+                yield Kill(step, before, self.dice.randint(1, min(calls, LATEST_CALL)))

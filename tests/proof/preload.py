@@ -1,12 +1,20 @@
-"""Imported once by the fork server, so that a worker is ready in milliseconds."""
+"""Imported once by the fork server, so that a worker is at work in milliseconds."""
+
+import importlib
 
 import django
 from django.conf import settings
 
 django.setup()
 
+importlib.import_module("tests.proof.workers")
+importlib.import_module("django.core.mail.backends.smtp")
+
 if settings.PROTOCOL == "guarded":
     from notifyguard.ledger import rows
 
-    # What a dead process queued is the sweeper's after a second here, not after thirty.
+    # What the gate imports at its first message, it has here before the fork.
+    importlib.import_module("notifyguard.gate")
+    importlib.import_module("notifyguard.sweeper")
+    # What a dead process queued is the sweeper's after a second, not after thirty.
     rows.GRACE = 1

@@ -43,7 +43,7 @@ class Guarded:
         "notifyguard.ledger",
         "notifyguard.hold",
         "notifyguard.sweeper",
-        "notifyguard.channels.transport",
+        "notifyguard.channels.transport.smtp",
     )
 
     def send(self, message: EmailMessage, key: str) -> None:
@@ -69,7 +69,7 @@ class Guarded:
             # Without the pauses of ``sweep --loop``: the run is short.
             sweeper.sweep()
             pause(SWEEP_PACE)
-        call_command("notifyguard", "sweep", stdout=Silence())
+        sweeper.sweep()
 
     def hold(self, *, wait: bool) -> None:
         self._switch("hold", *(["--wait"] if wait else []))

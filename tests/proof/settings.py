@@ -35,4 +35,13 @@ else:
     EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = "127.0.0.1", _PORT, 30
 
 NOTIFYGUARD = {"LEASE": 2}
-LOGGING_CONFIG = None
+# What a run breaks on purpose is logged by the hundred; what matters, the laws say.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"none": {"class": "logging.NullHandler"}},
+    "loggers": {
+        name: {"handlers": ["none"], "propagate": False}
+        for name in ("notifyguard", "django.db.backends.base")
+    },
+}

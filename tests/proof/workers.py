@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import smtplib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -13,15 +15,19 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from tests.proof import crash
+from tests.proof.checker import UNFINISHED
 from tests.proof.journals import Mode
 from tests.proof.models import Intent
-from tests.proof.protocols import chosen
+from tests.proof.protocols import SWEEP_PACE, chosen, pause
 
 BATCH = 20
 RETRIES = 1
+SETTLE = 60.0  # seconds for the last sweeps
 CONTROL_PACE = 0.05  # seconds between two controls
 # The server cuts these connections or refuses: the caller learns it as an exception.
 FAULTS = (smtplib.SMTPException, OSError)
+
+Steps = tuple[str, dict[str, int]]
 
 
 class RollbackError(Exception):
@@ -46,6 +52,27 @@ def sweep(kill: crash.Kill | None) -> None:
     if kill:
         crash.arm(kill)
     chosen().sweep(loop=True)
+
+
+def rehearse(slot: str, mode: Mode | None, answers: SimpleQueue[Steps]) -> None:
+    """Do a slot's work once, undisturbed, and answer which steps it takes and how often."""
+    calls = crash.tally(crash.steps(chosen().steps))
+    if mode is None:
+        settle()
+    else:
+        work(slot, mode, None)
+    answers.put((slot, dict(calls)))
+
+
+def settle() -> None:
+    """Sweep until nothing is on its way, or until that is hopeless: then a law will say so."""
+    protocol = chosen()
+    deadline = time.monotonic() + SETTLE
+    while time.monotonic() < deadline:
+        protocol.sweep()
+        if not any(row.state in UNFINISHED for row in protocol.rows()):
+            return
+        pause(SWEEP_PACE)
 
 
 def waiting(slot: str, size: int) -> Iterator[list[Intent]]:
