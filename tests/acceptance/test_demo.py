@@ -19,23 +19,23 @@ from tests.acceptance.conftest import WARNINGS
 DEMO = ("demo", "--tickets", "60", "--newsletters", "40")
 
 
-def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo to its end, in an environment in which nothing points at the tests."""
+def command(*arguments: str) -> tuple[list[str], dict[str, Any]]:
+    """The example project's command line, in an environment where nothing points at the tests."""
     environment = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
-    return subprocess.run(
-        [sys.executable, "-m", "example_project", *DEMO, *arguments],
-        cwd=ROOT,
-        env=environment | {"PYTHONWARNINGS": WARNINGS},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment["PYTHONWARNINGS"] = WARNINGS
+    return [sys.executable, "-m", "example_project", *arguments], {"cwd": ROOT, "env": environment}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the example project to its end."""
+    line, where = command(*arguments)
+    return subprocess.run(line, **where, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     scratch = tmp_path_factory.mktemp("demo")
-    finished = run_demo("--json", "--scratch", str(scratch))
+    finished = run(*DEMO, "--json", "--scratch", str(scratch))
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 
@@ -63,10 +63,8 @@ def test_two_servers_double_newsletters_only_without_the_guard(report: Any) -> N
 
 
 def test_the_admin_of_the_guarded_project_can_be_served_afterwards(report: Any) -> None:
-    command = [sys.executable, "-m", "example_project", "demo_admin", report["scratch"]]
-    with subprocess.Popen(
-        [*command, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as admin:
+    line, where = command("demo_admin", report["scratch"], "--port", "0")
+    with subprocess.Popen(line, **where, stdout=subprocess.PIPE, text=True) as admin:
         assert admin.stdout
         try:
             url = admin.stdout.readline().split()[0]
@@ -81,12 +79,6 @@ def page(url: str) -> str:
 
 
 def test_a_folder_without_a_demo_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    refused = subprocess.run(
-        [sys.executable, "-m", "example_project", "demo_admin", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    refused = run("demo_admin", str(tmp_path))
     assert refused.returncode == 1
     assert f"demo --scratch {tmp_path}" in refused.stderr
