@@ -17,8 +17,10 @@ from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.connection import ConnectionDoesNotExist
 
 from notifyguard import conf
+from notifyguard.exceptions import LedgerUnavailable
 
 T = TypeVar("T")
 
@@ -45,8 +47,18 @@ def alias() -> str:
 
 
 def connection() -> BaseDatabaseWrapper:
-    """Return this thread's connection to the ledger's database."""
-    return connections[alias()]
+    """Return this thread's connection to the ledger's database.
+
+    Raises:
+        LedgerUnavailable: the setting names no database of this project.
+    """
+    try:
+        return connections[alias()]
+    except ConnectionDoesNotExist:
+        raise LedgerUnavailable(
+            f'NOTIFYGUARD["DATABASE"] is {alias()!r}, which is no alias in DATABASES. '
+            "Nothing is sent: under another ledger, keys taken long ago would be free."
+        ) from None
 
 
 def standing() -> Standing:

@@ -14,6 +14,7 @@ from notifyguard.channels.fingerprint import fingerprint
 from notifyguard.channels.transport import Receipt, Verdict
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, Sending, State
+from notifyguard.exceptions import InvalidSettings
 from notifyguard.ledger import Entry
 from notifyguard.rules import Candidate, decide
 from notifyguard.switchboard import Board
@@ -64,11 +65,13 @@ class Case:
         self.passing = []
         stopped: dict[Decision, list[Entry]] = {}
         content = fingerprint(self.dispatch.message) if self.keyed else None
+        namespace, broken = self._namespace()
         for recipient in self.dispatch.recipients:
             if recipient in self.outcomes:
                 continue
-            entry = self._entry(recipient, content, board)
-            decision = decide(Candidate(self.dispatch, recipient, self.settings, board))
+            entry = self._entry(recipient, content)
+            entry.key = self._key(recipient, namespace, board)
+            decision = decide(Candidate(self.dispatch, recipient, self.settings, board)) or broken
             if decision is None or self._only_observed(decision, entry):
                 self.passing.append(entry)
             else:
@@ -76,9 +79,9 @@ class Case:
                 stopped.setdefault(decision, []).append(entry)
         return stopped
 
-    def stopped(self, decision: Decision, board: Board) -> list[Entry]:
+    def stopped(self, decision: Decision) -> list[Entry]:
         """Return entries for all recipients on which this was decided."""
-        entries = [self._entry(recipient, None, board) for recipient in self.dispatch.recipients]
+        entries = [self._entry(recipient, None) for recipient in self.dispatch.recipients]
         for entry in entries:
             _stop(entry, decision)
         return entries
@@ -124,13 +127,12 @@ class Case:
         entry.reason = f"Would have been stopped: {decision.reason}"[:500]
         return True
 
-    def _entry(self, recipient: str, content: UUID | None, board: Board) -> Entry:
+    def _entry(self, recipient: str, content: UUID | None) -> Entry:
         dispatch = self.dispatch
         return Entry(
             dispatch=dispatch.id,
             type=dispatch.notification.type,
             recipient=recipient,
-            key=self._key(recipient, board),
             fingerprint=content,
             origin=dispatch.origin,
             call_site=dispatch.call_site,
@@ -139,11 +141,22 @@ class Case:
             subject=dispatch.subject,
         )
 
-    def _key(self, recipient: str, board: Board) -> UUID | None:
+    def _namespace(self) -> tuple[str | None, Decision | None]:
+        """Return the namespace of the keys, or what is decided when it cannot be told."""
+        if not self.keyed:
+            return None, None
+        try:
+            return self.settings.current_namespace(), None
+        except InvalidSettings as error:
+            # Under a guessed namespace a key that is taken would be free.
+            critical = self.settings.for_type(self.dispatch.notification.type).critical
+            held = Decision(Sending.HOLD, "namespace", str(error), takes_key=False)
+            return None, None if critical else held
+
+    def _key(self, recipient: str, namespace: str | None, board: Board) -> UUID | None:
         notification = self.dispatch.notification
-        if notification.key is None:
+        if notification.key is None or namespace is None or not board.salt:
             return None
-        namespace = self.settings.current_namespace()
         return ledger.key_of(board.salt, namespace, notification.type, recipient, notification.key)
 
 

@@ -46,7 +46,7 @@ def _stopped(message: Any, backend: Any, settings: Settings) -> bool:
     if ruling is None:
         return False
     decision = Decision(ruling.sending, "switch", str(ruling), by_person=True)
-    ledger.note(case.stopped(decision, board), freeze(message))
+    ledger.note(case.stopped(decision), freeze(message))
     return True
 
 

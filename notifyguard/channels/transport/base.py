@@ -126,7 +126,7 @@ def defined_in(backend: Any, name: str) -> str:
     """Return the module that a method's code stands in, under any wrapper of ours."""
     if name in getattr(backend, "__dict__", ()):
         return ""  # replaced on the instance: nobody's known code
-    method = inspect.unwrap(getattr(type(backend), name))
+    method = inspect.unwrap(getattr(type(backend), name, None))
     return getattr(method, "__module__", "")
 
 

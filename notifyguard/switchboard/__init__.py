@@ -1,0 +1,24 @@
+"""The switches: what they are set to, which one decides, and how they are set.
+
+A process decides by a cached ``Board`` and names its generation to the ledger,
+which refuses the mark when a switch was set meanwhile. So looking costs no
+query and is never stale.
+"""
+
+from notifyguard.switchboard.board import EVERYTHING, NO_LEDGER, Board, Ruling
+from notifyguard.switchboard.reading import board, forget, generation_now, last_known
+from notifyguard.switchboard.setting import clear_switch, record_event, set_switch
+
+__all__ = [
+    "EVERYTHING",
+    "NO_LEDGER",
+    "Board",
+    "Ruling",
+    "board",
+    "clear_switch",
+    "forget",
+    "generation_now",
+    "last_known",
+    "record_event",
+    "set_switch",
+]

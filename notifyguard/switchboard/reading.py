@@ -1,0 +1,96 @@
+"""Reading the switches, over a connection that sees what others committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+
+from notifyguard import clock, database
+from notifyguard.decision import Sending
+from notifyguard.models import Control, Switch
+from notifyguard.switchboard.board import EVERYTHING, NO_LEDGER, Board, Ruling
+from notifyguard.switchboard.control import ensure_control
+
+_boards: dict[str, Board] = {}
+
+
+def board(*, fresh: bool = False) -> Board:
+    """Return the switches as this process last saw them.
+
+    Args:
+        fresh: read them again, because the ledger said that they changed.
+
+    Raises:
+        DatabaseError: the ledger's database or tables cannot be read.
+    """
+    alias = database.alias()
+    known = None if fresh else _boards.get(alias)
+    if known is None:
+        known = database.retrying(_load)
+        _boards[alias] = known
+    return known
+
+
+def last_known() -> Board:
+    """Return the last switches seen, without asking; for when the database is down."""
+    return _boards.get(database.alias(), NO_LEDGER)
+
+
+def forget() -> None:
+    """Forget the cached switches, for tests and forked children."""
+    _boards.clear()
+
+
+def generation_now() -> int:
+    """Return the generation as others committed it, seen from beside the caller's transaction."""
+    row = next(iter(_read(Control.objects.filter(pk=Control.ROW).values_list("generation"))), (0,))
+    return int(row[0])
+
+
+def _load() -> Board:
+    clock.compare(database.aside())
+    row = _read_control()
+    if row is None:
+        ensure_control(database.connection())
+        row = _read_control()
+    if row is None:
+        return NO_LEDGER  # made and gone again: a flush between the two queries
+    generation, salt, created_at = row
+    # The generation is read before the switches: a flip between the two makes the
+    # mark fail and the board be read again, the other way round it would pass.
+    return Board(generation, salt, created_at, tuple(_read_rulings()))
+
+
+def _read_control() -> tuple[int, str, datetime] | None:
+    rows = Control.objects.filter(pk=Control.ROW).values_list("generation", "salt", "created_at")
+    return next(_read(rows), None)
+
+
+def _read_rulings() -> Iterator[Ruling]:
+    columns = ("pattern", "everything", "sending", "reason", "author", "expires_at")
+    for pattern, everything, sending, reason, author, until in _read(
+        Switch.objects.values_list(*columns)
+    ):
+        name = EVERYTHING if everything else pattern
+        yield Ruling(Sending(sending), "database", name, reason, author, until)
+
+
+def _read(rows: QuerySet[Any, Any]) -> Iterator[Any]:
+    """Run a query of the ORM over the connection that sees what others committed."""
+    return iter(list(_compiled(rows, database.aside())))
+
+
+def _compiled(rows: QuerySet[Any, Any], beside: BaseDatabaseWrapper) -> Iterable[Any]:
+    try:
+        return list(rows.query.get_compiler(connection=beside).results_iter())
+    except OperationalError:
+        if beside is database.connection() or beside.vendor != "sqlite":
+            raise
+        # The caller's own transaction has locked the file against readers. Then
+        # nobody else can have written, and the caller's connection sees all there is.
+        return list(rows.query.get_compiler(connection=database.connection()).results_iter())
