@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 from notifyguard import clock, database
 from notifyguard.decision import Sending
 from notifyguard.models import Control, Switch
-from notifyguard.switchboard.board import EVERYTHING, NO_LEDGER, Board, Ruling
 from notifyguard.switchboard.control import ensure_control
+from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 
 _boards: dict[str, Board] = {}
 

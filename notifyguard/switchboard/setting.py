@@ -10,9 +10,9 @@ from notifyguard.decision import Sending
 from notifyguard.exceptions import NotAllowed
 from notifyguard.models import Event, Switch
 from notifyguard.notification import MAX_TYPE_LENGTH
-from notifyguard.switchboard.board import EVERYTHING
 from notifyguard.switchboard.control import change_generation
 from notifyguard.switchboard.reading import forget
+from notifyguard.switchboard.rulings import EVERYTHING
 
 
 def set_switch(
