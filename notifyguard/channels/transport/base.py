@@ -126,8 +126,8 @@ def defined_in(backend: Any, name: str) -> str:
     """Return the module that a method's code stands in, under any wrapper of ours."""
     if name in getattr(backend, "__dict__", ()):
         return ""  # replaced on the instance: nobody's known code
-    method = inspect.unwrap(getattr(type(backend), name, None))
-    return getattr(method, "__module__", "")
+    method: Any = getattr(type(backend), name, None)
+    return getattr(inspect.unwrap(method), "__module__", "")
 
 
 def is_silent(backend: Any) -> bool:
