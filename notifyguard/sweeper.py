@@ -65,8 +65,13 @@ def _deliver(rows: list[Delivery]) -> None:
         entries = [ledger_rows.entry_of(row) for row in group]
         try:
             kept.deliver_taken(dispatch, entries)
-        except Exception:  # any: one bad message must not stop the others
-            logger.exception("notifyguard: the sweeper could not deliver dispatch %s", dispatch)
+        except Exception as error:  # any: one bad message must not stop the others
+            # Without the text of the error, which may hold addresses.
+            logger.error(
+                "notifyguard: the sweeper could not deliver dispatch %s: %s",
+                dispatch,
+                type(error).__name__,
+            )
             _settle_unstarted(entries)
 
 

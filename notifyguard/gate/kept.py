@@ -46,11 +46,20 @@ def deliver(
                 _deliver_once(passage, case, switchboard.board())
             except StaleBoard:
                 switchboard.forget()
-    except Exception as error:
-        logger.error("notifyguard: dispatch %s failed: %s", case.dispatch.id, type(error).__name__)
-        raise
     finally:
         passage.close()
+
+
+def deliver_on_commit(
+    entries: Sequence[Entry], frozen: Frozen, backend: Any, inner: Callable[[Any], Any]
+) -> None:
+    """Deliver as ``deliver`` does, but raise nothing: the caller's work is committed."""
+    try:
+        deliver(entries, frozen, backend, inner)
+    except Exception as error:  # any; if Django logged it, message and addresses would show
+        logger.error(
+            "notifyguard: dispatch %s failed: %s", entries[0].dispatch, type(error).__name__
+        )
 
 
 def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:

@@ -18,6 +18,8 @@ from notifyguard.gate.case import Case, conflict, conflict_key, failed
 from notifyguard.ledger import Entry, StaleBoard
 from notifyguard.switchboard import Board
 
+_BATCH_STOPPED = "An earlier message of the same batch failed."
+
 CHUNK = 100
 """Messages that a batch claims at once; a crash leaves their claims to expire."""
 
@@ -95,7 +97,7 @@ class Passage:
             raise
         finally:
             self.confirm(landed)
-            self._give_back(claimed)
+            self._give_back(cases)
 
     def _claim(self, cases: list[Case], board: Board) -> list[Entry]:
         entries = [entry for case in cases for entry in case.passing]
@@ -106,12 +108,13 @@ class Passage:
             self._keep_winners(case, [entry for entry in case.passing if id(entry) in won])
         return [entry for entry in entries if id(entry) in won]
 
-    def _give_back(self, claimed: list[Entry]) -> None:
-        left = [entry for entry in claimed if entry.state is State.CLAIMED]
-        if left:
-            with failures.logged("give back claims"):
-                reason = "An earlier message of the same batch failed."
-                ledger.give_up(failed(left, "batch", reason))
+    def _give_back(self, cases: list[Case]) -> None:
+        for case in cases:
+            left = [entry for entry in case.passing if entry.state is State.CLAIMED]
+            if left:
+                with failures.logged("give back claims"):
+                    ledger.give_up(failed(left, "batch", _BATCH_STOPPED))
+                case.settle(left)
 
     # The steps, shared with the ways through a transaction and from the queue.
 
@@ -151,6 +154,8 @@ class Passage:
             self._failed_before(case, rule, None)
             return False
         case.prepared = message
+        for entry in case.passing:
+            entry.message_id = email.storable(self.transport.message_id(message), 255)
         return True
 
     def open(self) -> bool:
@@ -160,10 +165,15 @@ class Passage:
         return self._open
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close what was opened. What left has left: a bad goodbye is no failure of it."""
         if self._open:
             self._open = False
-            self.transport.close()
+            try:
+                self.transport.close()
+            except Exception as error:  # any: an over-long reply to QUIT, a lost connection
+                failures.logger.warning(
+                    "notifyguard: closing the backend failed: %s", type(error).__name__
+                )
 
     def deliver(self, case: Case) -> list[Entry]:
         """Hand the message over; return its entries with what that proved.

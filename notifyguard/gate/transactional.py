@@ -91,7 +91,7 @@ def _queue(passage: Passage, case: Case) -> None:
     connection = database.connection()
     if connection.in_atomic_block:
         # The frozen message: the object may be changed and sent again before the commit.
-        deliver = partial(kept.deliver, entries, frozen, passage.backend, passage.inner)
+        deliver = partial(kept.deliver_on_commit, entries, frozen, passage.backend, passage.inner)
         transaction.on_commit(deliver, using=connection.alias, robust=True)
 
 

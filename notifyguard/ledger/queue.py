@@ -105,6 +105,7 @@ def _move(
             state=state,
             attempt=entry.attempt + 1,
             instance=instance(),
+            message_id=entry.message_id,
             changed_at=now,
             wake_at=wake_at,
         )

@@ -168,14 +168,15 @@ def record_on_postgresql(
 def mark(
     connection: BaseDatabaseWrapper, entries: Sequence[Entry], generation: int, at: datetime
 ) -> set[UUID]:
-    """Move claimed entries to ``in_flight``; return those that moved.
+    """Move claimed entries of one message to ``in_flight``; return those that moved.
 
     ``Delivery.objects.filter(id, attempt, state="claimed").update(…)``, if the
     generation is still the one given; one statement.
     """
     where, parameters = _matching(connection, entries, (State.CLAIMED,))
-    changed = [State.IN_FLIGHT.value, connection.ops.adapt_datetimefield_value(at), instance()]
-    changes = "state = %s, changed_at = %s, instance = %s"
+    moment = connection.ops.adapt_datetimefield_value(at)
+    changed = [State.IN_FLIGHT.value, moment, instance(), entries[0].message_id]
+    changes = "state = %s, changed_at = %s, instance = %s, message_id = %s"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from notifyguard import clock, database
 from notifyguard.decision import Sending
 from notifyguard.models import Control, Switch
-from notifyguard.switchboard.control import ensure_control
+from notifyguard.switchboard.control import control_row, ensure_control
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 
 _boards: dict[str, Board] = {}
@@ -56,8 +56,11 @@ def _load() -> Board:
     clock.compare(database.aside())
     row = _read_control()
     if row is None:
-        ensure_control(database.connection())
-        row = _read_control()
+        ours = database.connection()
+        ensure_control(ours)
+        # Made in the caller's transaction it is not to be seen from beside; without
+        # its salt there are no keys, and what was keyed would leave twice.
+        row = control_row(ours).values_list("generation", "salt", "created_at").first()
     if row is None:
         return NO_LEDGER  # made and gone again: a flush between the two queries
     generation, salt, created_at = row

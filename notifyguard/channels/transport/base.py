@@ -54,6 +54,11 @@ class Transport:
                 address or header that cannot be sent, and so on.
         """
 
+    def message_id(self, message: Any) -> str:
+        """Return the Message-ID of a prepared message, or ``""`` if it is not known yet."""
+        headers = getattr(message, "extra_headers", None) or {}
+        return next((str(headers[name]) for name in headers if name.lower() == "message-id"), "")
+
     def open(self) -> bool:
         """Get ready to hand over. Return False if the backend failed in silence.
 
@@ -127,7 +132,7 @@ def defined_in(backend: Any, name: str) -> str:
     if name in getattr(backend, "__dict__", ()):
         return ""  # replaced on the instance: nobody's known code
     method: Any = getattr(type(backend), name, None)
-    return getattr(inspect.unwrap(method), "__module__", "")
+    return getattr(inspect.unwrap(method), "__module__", "") if method else ""
 
 
 def is_silent(backend: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from notifyguard.channels.transport.base import (
     is_silent,
 )
 
+HEAD = 16_384
+MESSAGE_ID = re.compile(rb"^message-id:\s*(<[^>\r\n]*>)", re.IGNORECASE | re.MULTILINE)
+
 SMTP = {"django.core.mail.backends.smtp", "notifyguard.backends.smtp"}
 
 
@@ -45,6 +49,11 @@ class SMTPTransport(ConnectedTransport):
             self._built[id(message)] = Built.by(self._backend, message)
         else:
             message.message()  # a _send of the project's own might send: only look
+
+    def message_id(self, message: Any) -> str:
+        built = self._built.get(id(message))
+        found = built and MESSAGE_ID.search(built.head)
+        return found[1].decode("ascii", "replace") if found else super().message_id(message)
 
     def open(self) -> bool:
         self._backend._lock.acquire()
@@ -131,6 +140,11 @@ class Built:
         stage.connection = Listener(heard)
         stage._send(message)
         return cls(message, *(heard[0] if heard else ((), {})))
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes of the message, where its headers are."""
+        return bytes(self.arguments[2][:HEAD]) if len(self.arguments) > 2 else b""
 
     def as_written(self, refused: Mapping[str, str]) -> dict[str, str]:
         """Return refusals by address as the caller wrote it (IDNA undone)."""
