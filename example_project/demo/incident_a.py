@@ -32,14 +32,14 @@ class IncidentA:
     resets: int
     resets_meanwhile: int
     owners: int
-    told_once: int
-    told_twice: int
+    told_by_upgrade: int
+    told_again: int
 
     @property
     def harm(self) -> int:
         """How many mails left that should not have, or are missing."""
-        untold = self.owners - self.told_once - self.told_twice
-        return self.changed_mails + self.told_twice + abs(untold) + abs(1 - self.resets)
+        untold = abs(self.owners - self.told_by_upgrade)
+        return self.changed_mails + untold + self.told_again + abs(1 - self.resets)
 
 
 def replay(site: Site, tickets: int, report: Report) -> IncidentA:
@@ -67,13 +67,13 @@ def watch(migration: Process, visitor: Visitor, report: Report) -> None:
 def counted(server: MailServer, tickets: int, ended: float) -> IncidentA:
     """Read the journal. ``ended`` is when the migration was over, in epoch seconds."""
     resets = server.accepted(RESET)
-    told = Counter(address for mail in server.accepted(ANNOUNCED) for address in mail.recipients)
+    told = [(mail.recipients, mail.at < ended) for mail in server.accepted(ANNOUNCED)]
     return IncidentA(
         tickets=tickets,
         changed_mails=len(server.accepted(CHANGED)),
         resets=len(resets),
         resets_meanwhile=sum(mail.at < ended for mail in resets),
         owners=owners_for(tickets),
-        told_once=sum(times == 1 for times in told.values()),
-        told_twice=sum(times > 1 for times in told.values()),
+        told_by_upgrade=len({owner for owner, by_upgrade in told if by_upgrade}),
+        told_again=sum(times > 1 for times in Counter(owner for owner, _ in told).values()),
     )

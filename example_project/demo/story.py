@@ -31,8 +31,8 @@ def table_of_a(both: Both[IncidentA], encoding: str | None) -> str:
     rows = [
         both.row(f"sent by migrating {tickets:,} tickets", "changed_mails"),
         both.row("password reset asked for meanwhile", "resets"),
-        both.row(f"owners told once, on purpose (of {owners:,})", "told_once"),
-        both.row("owners told twice", "told_twice"),
+        both.row(f"owners told on purpose (of {owners:,})", "told_by_upgrade"),
+        both.row("owners told again by a second run", "told_again"),
     ]
     return table(HEADING, rows, encoding)
 
@@ -55,10 +55,10 @@ def what_you_saw(a: Both[IncidentA], c: Both[IncidentC]) -> str:
         f"Without it, a data migration that saved {a.without.tickets:,} tickets sent "
         f"{a.without.changed_mails:,} mails that nobody wanted; with it, "
         f"{a.guarded.changed_mails:,}. The password reset that a person asked for while the "
-        f"migration ran arrived {times(a.guarded.resets)}. The upgrade tells the owners on "
-        f"purpose, and that step was run twice: without notifyguard {a.without.told_twice:,} of "
-        f"{a.without.owners:,} were told twice; with it, {a.guarded.told_twice:,}, because those "
-        "mails carry a key. "
+        f"migration ran arrived {times(a.guarded.resets)}. The upgrade told "
+        f"{a.guarded.told_by_upgrade:,} of {a.guarded.owners:,} owners on purpose, and that step "
+        f"was run a second time by hand: without notifyguard {a.without.told_again:,} of them were "
+        f"told again; with it, {a.guarded.told_again:,}, because those mails carry a key. "
         f"Then {c.without.servers} servers sent one newsletter from one database. Without "
         f"notifyguard {c.without.mailed_again:,} of {c.without.newsletters:,} subscribers got it "
         f"more than once; with it, {c.guarded.mailed_again:,}. All figures were counted in the "

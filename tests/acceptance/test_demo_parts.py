@@ -20,10 +20,10 @@ GOOD_A = IncidentA(
     resets=1,
     resets_meanwhile=1,
     owners=50,
-    told_once=50,
-    told_twice=0,
+    told_by_upgrade=50,
+    told_again=0,
 )
-BAD_A = replace(GOOD_A, changed_mails=500, told_once=0, told_twice=50)
+BAD_A = replace(GOOD_A, changed_mails=500, told_again=50)
 GOOD_C = IncidentC(newsletters=40, servers=2, mails=40, blank_mails=0, reached=40, mailed_again=0)
 BAD_C = replace(GOOD_C, mails=66, mailed_again=26)
 
@@ -34,8 +34,8 @@ BAD_C = replace(GOOD_C, mails=66, mailed_again=26)
         {"changed_mails": 1},
         {"resets": 0},
         {"resets": 2},
-        {"told_once": 49},
-        {"told_once": 49, "told_twice": 1},
+        {"told_by_upgrade": 49},
+        {"told_again": 1},
     ],
 )
 def test_any_mail_too_many_or_missing_is_harm_in_incident_a(change: dict[str, int]) -> None:
