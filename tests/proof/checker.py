@@ -54,9 +54,11 @@ def committed_is_not_lost(history: History) -> Iterator[str]:
     """What a caller committed was accepted, or stands as uncertain, unless the server refused."""
     for intent in _committed(history):
         for copy in intent.copies():
-            states = {row.state for row in history.rows_by_recipient.get(copy.recipient, [])}
-            if not intent.fault and not history.accepted[copy] and "uncertain" not in states:
-                yield f"{copy.name} was committed, but lost for {copy.recipient}: {sorted(states)}"
+            rows = history.rows_by_recipient.get(copy.recipient, [])
+            known = intent.fault or history.accepted[copy]
+            if not known and all(row.state != "uncertain" for row in rows):
+                said = "; ".join(map(str, rows))
+                yield f"{copy.name} was committed, but lost for {copy.recipient}: {said}"
 
 
 def sent_was_accepted(history: History) -> Iterator[str]:

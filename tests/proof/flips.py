@@ -18,7 +18,7 @@ from tests.proof.protocols import Sending, chosen, pause
 from tests.proof.stage import Progress, Stage, verdict
 
 BATCH = 20
-OPEN = (0.05, 0.2)  # seconds that everything stays open, at least and at most
+OPEN = (0.1, 0.3)  # seconds that everything stays open, at least and at most
 STOPPED = (0.05, 0.2)
 # What can be judged by the ledger and the sink alone: here nobody writes intents.
 LAWS = (checker.accepted_is_recorded, checker.sent_was_accepted, checker.not_left_was_not_accepted)

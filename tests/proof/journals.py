@@ -77,6 +77,10 @@ class Row:
     state: str
     message_id: str = ""
     process: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state} ({self.why}) of process {self.process}"
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 import django
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.core.management import call_command
 
 from tests.proof import naive
 from tests.proof.journals import Row
 
 TYPE = "proof.mail"
 SWEEP_PACE = 0.1  # seconds
+WAIT_PACE = 0.005
 
 
 class Sending(Protocol):
@@ -72,13 +72,18 @@ class Guarded:
         sweeper.sweep()
 
     def hold(self, *, wait: bool) -> None:
-        self._switch("hold", *(["--wait"] if wait else []))
+        from notifyguard import switchboard
+        from notifyguard.decision import Sending as Position
+        from notifyguard.ledger import leases
+
+        switchboard.set_switch("*", Position.HOLD, reason="proof", author="proof", everything=True)
+        while wait and leases.in_the_air():
+            pause(WAIT_PACE)
 
     def resume(self) -> None:
-        self._switch("resume")
+        from notifyguard import switchboard
 
-    def _switch(self, *words: str) -> None:
-        call_command("notifyguard", *words, "--everything", "--reason=proof", stdout=Silence())
+        switchboard.clear_switch("*", reason="proof", author="proof", everything=True)
 
     def rows(self) -> Iterator[Row]:
         from notifyguard.models import Delivery
@@ -89,6 +94,7 @@ class Guarded:
                 recipient=row.recipient,
                 state=row.state,
                 message_id=row.message_id,
+                why=f"{row.rule}: {row.reason}",
                 process=int(row.instance.rpartition("/")[2]),
             )
 
