@@ -5,6 +5,7 @@ So per-type switches work on the first day, before any code was changed.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def whence() -> Whence:
         package = module.partition(".")[0]
         if package in _WATCHED:
             _recognise(found, module, frame)
-        if not found.call_site and package not in _TRANSPARENT:
+        if not found.call_site and not _is_transparent(package, frame):
             found.call_site = _site(module, frame)
         frame = frame.f_back
     return found
@@ -57,6 +58,14 @@ def _recognise(found: Whence, module: str, frame: FrameType) -> None:
         found.known = name(frame.f_locals)
     if (origin := _ORIGINS.get((module, function))) is not None:
         found.origin = origin(frame.f_locals)
+
+
+def _is_transparent(package: str, frame: FrameType) -> bool:
+    if package in _TRANSPARENT:
+        return True
+    # By place and not by name: a project may well have an app called "calendar".
+    path = frame.f_code.co_filename
+    return path.startswith(_STDLIB) and _SITE_PACKAGES not in path or path.startswith("<frozen")
 
 
 def _site(module: str, frame: FrameType) -> str:
@@ -99,13 +108,8 @@ _ORIGINS: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
 
 _WATCHED = frozenset({"django", "allauth"})
 # Frames that say nothing about who sends: the framework, this app, what runs functions.
-_TRANSPARENT = frozenset(sys.stdlib_module_names - {"__main__"}) | {
-    "django",
-    "notifyguard",
-    "asgiref",
-    "celery",
-    "billiard",
-    "gevent",
-    "greenlet",
-    "",
-}
+_TRANSPARENT = frozenset(
+    {"django", "notifyguard", "asgiref", "celery", "billiard", "gevent", "greenlet", ""}
+)
+_STDLIB = os.path.dirname(os.__file__) + os.sep
+_SITE_PACKAGES = os.sep + "site-packages" + os.sep
