@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from uuid import UUID
 
 import pytest
@@ -13,7 +15,7 @@ from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 
 from notifyguard.channels.fingerprint import fingerprint
-from tests.compat.corpus import CORPUS, inline_image
+from tests.compat.corpus import CORPUS, inline_image, legacy_image, modern_image
 
 
 def mail(subject="s", body="b", from_email="a@example.com", to=("b@example.com",), **attributes):
@@ -80,6 +82,18 @@ def test_other_content_has_another_fingerprint():
 @pytest.mark.parametrize("name", CORPUS)
 def test_the_same_message_built_twice_has_one_fingerprint(name):
     assert fingerprint(CORPUS[name]()) == fingerprint(CORPUS[name]())
+
+
+def test_mime_part_counts_by_its_content_and_not_by_its_class_or_boundary():
+    assert fingerprint(legacy_image()) == fingerprint(modern_image())
+    part = MIMEMultipart("related", None, [MIMEText("x")])
+    message = mail(attachments=[part])
+    first = fingerprint(message)
+    assert part.get_boundary() is None
+    part.set_boundary("chosen")
+    assert fingerprint(message) == first
+    part.attach(MIMEText("y"))
+    assert fingerprint(message) != first
 
 
 def test_strange_contents_do_not_raise():

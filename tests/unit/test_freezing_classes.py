@@ -82,6 +82,12 @@ def test_class_that_another_process_cannot_find_is_refused_at_the_freeze():
         freeze(Local())
 
 
+def test_class_whose_name_now_belongs_to_another_is_refused_at_the_freeze():
+    impostor = type("Rendered", (EmailMessage,), {"__module__": HERE})
+    with pytest.raises(CannotFreeze, match="Rendered"):
+        freeze(impostor())
+
+
 def test_class_with_slots_is_refused_at_the_freeze():
     with pytest.raises(CannotFreeze, match="extra"):
         freeze(Slotted())
