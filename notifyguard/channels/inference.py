@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -65,7 +66,8 @@ def _is_transparent(package: str, frame: FrameType) -> bool:
         return True
     # By place and not by name: a project may well have an app called "calendar".
     path = frame.f_code.co_filename
-    return path.startswith(_STDLIB) and _SITE_PACKAGES not in path or path.startswith("<frozen")
+    in_stdlib = path.startswith(_STDLIB) and _SITE_PACKAGES not in path
+    return in_stdlib or path.startswith("<frozen")
 
 
 def _site(module: str, frame: FrameType) -> str:
@@ -111,5 +113,5 @@ _WATCHED = frozenset({"django", "allauth"})
 _TRANSPARENT = frozenset(
     {"django", "notifyguard", "asgiref", "celery", "billiard", "gevent", "greenlet", ""}
 )
-_STDLIB = os.path.dirname(os.__file__) + os.sep
+_STDLIB = str(Path(os.__file__).parent) + os.sep
 _SITE_PACKAGES = os.sep + "site-packages" + os.sep
