@@ -148,6 +148,17 @@ class Delivery(models.Model):
         return f"{self.type} to {self.recipient}: {self.state}"
 
 
+class HeldMessage(Delivery):
+    """A delivery that is held, as the admin shows it; it carries the right to let it go."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        permissions = [("release_held", _("Can release and discard held messages"))]
+        verbose_name = _("held message")
+        verbose_name_plural = _("held messages")
+
+
 class FrozenMessage(models.Model):
     """A message kept: its parts as JSON, its binary contents beside it."""
 

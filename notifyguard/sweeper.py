@@ -6,10 +6,11 @@ Any number may run at once: each takes rows that no other has locked.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from uuid import UUID
 
 from notifyguard import ledger
 from notifyguard.decision import State
@@ -41,38 +42,37 @@ class Swept:
     requeued: int = 0
 
 
-def sweep() -> Swept:
-    """End leases and deliver everything that is due, once."""
+def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
+    """End leases and deliver everything that is due, once.
+
+    Args:
+        go_on: asked before each message, with the number of deliveries so far;
+            when it says ``False`` the rest is queued again and the sweep ends.
+    """
     ended = leases.expire_leases()
     swept = Swept(
         uncertain=ended[State.UNCERTAIN],
         abandoned=ended[State.FAILED],
         requeued=ended[State.QUEUED],
     )
-    for rows in _taken():
-        swept.delivered += len(rows)
-        _deliver(rows)
+    while go_on(swept.delivered) and (rows := queue.take(BATCH)):
+        for dispatch, group in groupby(sorted(rows, key=_dispatch), key=_dispatch):
+            message = list(group)
+            if go_on(swept.delivered):
+                _deliver(dispatch, message)
+                swept.delivered += len(message)
+            else:
+                queue.give_back(message)
     return swept
 
 
-def _taken() -> Iterator[list[Delivery]]:
-    while rows := queue.take(BATCH):
-        yield rows
-
-
-def _deliver(rows: list[Delivery]) -> None:
-    for dispatch, group in groupby(sorted(rows, key=_dispatch), key=_dispatch):
-        entries = [ledger_rows.entry_of(row) for row in group]
-        try:
-            kept.deliver_taken(dispatch, entries)
-        except Exception as error:  # any: one bad message must not stop the others
-            # Without the text of the error, which may hold addresses.
-            logger.error(
-                "notifyguard: the sweeper could not deliver dispatch %s: %s",
-                dispatch,
-                type(error).__name__,
-            )
-            _settle_unstarted(entries)
+def _deliver(dispatch: UUID, rows: list[Delivery]) -> None:
+    entries = [ledger_rows.entry_of(row) for row in rows]
+    try:
+        kept.deliver_taken(dispatch, entries)
+    except Exception:  # any: one bad message must not stop the others
+        logger.exception("notifyguard: the sweeper could not deliver dispatch %s", dispatch)
+        _settle_unstarted(entries)
 
 
 def _settle_unstarted(entries: list[ledger.Entry]) -> None:

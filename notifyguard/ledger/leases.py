@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -59,12 +59,18 @@ def waiting() -> QuerySet[Delivery, Delivery]:
     return found.filter(wake_at__isnull=False).order_by("id")
 
 
-def in_the_air() -> int:
-    """Count the deliveries that are marked and not confirmed, and whose lease runs."""
+def in_the_air(meant: Callable[[str], bool] = lambda type: True) -> int:
+    """Count the deliveries that are marked and not confirmed, and whose lease runs.
+
+    Args:
+        meant: says whether a notification type counts; without it all do.
+    """
     connection = database.connection()
-    recent = clock.now(connection) - timedelta(seconds=conf.current().lease)
+    now = clock.now(connection)
     found = rows.deliveries(connection).filter(state=State.IN_FLIGHT)
-    return found.filter(Q(wake_at__isnull=False) | Q(created_at__gte=recent)).count()
+    hot = Q(wake_at__isnull=True, created_at__gte=now - timedelta(seconds=conf.current().lease))
+    types = found.filter(Q(wake_at__gt=now) | hot).values_list("type", flat=True)
+    return sum(map(meant, types))
 
 
 def _overdue(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:

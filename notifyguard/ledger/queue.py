@@ -63,6 +63,16 @@ def put_back(entries: Sequence[Entry], *, rule: str, reason: str, state: State) 
             )
 
 
+def give_back(taken: Sequence[Delivery]) -> None:
+    """Queue taken rows again that nobody has begun to deliver: another sweeper may have them."""
+    with database.short_transaction() as connection:
+        now = clock.now(connection)
+        for row in taken:
+            rows.deliveries(connection).filter(
+                id=row.id, attempt=row.attempt, state=State.CLAIMED
+            ).update(state=State.QUEUED, attempt=row.attempt + 1, changed_at=now, wake_at=now)
+
+
 def _start(entries: Sequence[Entry], generation: int) -> list[Entry]:
     with database.short_transaction() as connection:
         if statements.lock_generation(connection) != generation:

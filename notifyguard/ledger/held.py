@@ -1,0 +1,188 @@
+"""Held messages: which are meant, and what a person does with them.
+
+What was counted is what is moved: the rows are chosen once, and rows that are
+held later, or that somebody else has moved meanwhile, are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Count, F, Max, Min, QuerySet
+
+from notifyguard import clock, conf, database, patterns, switchboard
+from notifyguard.decision import State
+from notifyguard.ledger import deeds, rows
+from notifyguard.models import Delivery
+from notifyguard.switchboard import Ruling
+
+BATCH = 1_000
+"""Rows that are moved in one transaction, so that none is long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which held deliveries are meant.
+
+    Attributes:
+        pattern: their notification types.
+        rule: the rule that held them; ``""`` for any.
+        older_than: only those whose message was sent before this time.
+        newer_than: only those whose message was sent at this time or later.
+        limit: at most so many, the oldest first.
+        ids: only these deliveries; empty for any.
+    """
+
+    pattern: str = "*"
+    rule: str = ""
+    older_than: datetime | None = None
+    newer_than: datetime | None = None
+    limit: int | None = None
+    ids: tuple[UUID, ...] = ()
+
+    def __str__(self) -> str:
+        if self.ids:
+            return ", ".join(map(str, self.ids))
+        return f"{self.pattern} ({self.rule})" if self.rule else self.pattern
+
+
+class Held(NamedTuple):
+    """What must be known of a held delivery to decide on it."""
+
+    id: UUID
+    type: str
+    rule: str
+    recipient: str
+    created_at: datetime
+
+
+def chosen(choice: Choice) -> list[Held]:
+    """Return the held deliveries that are meant, the oldest first."""
+    found = _waiting().order_by("id").values_list(*Held._fields)
+    if choice.rule:
+        found = found.filter(rule=choice.rule)
+    if choice.older_than:
+        found = found.filter(created_at__lt=choice.older_than)
+    if choice.newer_than:
+        found = found.filter(created_at__gte=choice.newer_than)
+    if choice.ids:
+        found = found.filter(id__in=choice.ids)
+    # Matched here, since no database knows our globs, and some ignore case.
+    matching = [
+        held
+        for held in map(Held._make, found.iterator())
+        if patterns.matches(choice.pattern, held.type)
+    ]
+    return matching[: choice.limit]
+
+
+def groups() -> list[dict[str, Any]]:
+    """Count the held deliveries by ``type`` and ``rule``.
+
+    Returns:
+        Dicts with ``type``, ``rule``, ``count``, ``people`` (different
+        recipients), ``oldest`` and ``newest``.
+    """
+    counted = _waiting().order_by("type", "rule").values("type", "rule")
+    return list(
+        counted.annotate(
+            count=Count("id"),
+            people=Count("recipient", distinct=True),
+            oldest=Min("created_at"),
+            newest=Max("created_at"),
+        )
+    )
+
+
+def stopped(types: Iterable[str]) -> Mapping[str, Ruling]:
+    """Return which of the types are stopped by the present switches, and by what."""
+    board, settings = switchboard.board(fresh=True), conf.current()
+    rulings = {type: board.ruling(type, settings) for type in types}
+    return {type: ruling for type, ruling in rulings.items() if ruling is not None}
+
+
+def release(
+    ids: Sequence[UUID], *, subject: str, reason: str, actor: str
+) -> Iterator[Sequence[UUID]]:
+    """Queue held messages; the sweeper delivers what no switch stops.
+
+    Lazy, one transaction and one event for each batch: whoever stops in the
+    middle has released only what was yielded.
+
+    Args:
+        ids: the deliveries, as chosen.
+        subject: what was chosen, in the operator's words; for the event.
+        reason: why.
+        actor: who, as text.
+
+    Yields:
+        The deliveries of a batch, once it is committed.
+
+    Raises:
+        NotAllowed: the reason or the actor is missing.
+    """
+    # A conflict keeps its own derived key, so that it is still released only once.
+    return _in_batches("release", ids, State.QUEUED, subject=subject, reason=reason, actor=actor)
+
+
+def discard_held(
+    ids: Sequence[UUID], *, subject: str, reason: str, actor: str
+) -> Iterator[Sequence[UUID]]:
+    """Discard held messages. Their keys stay taken; ``prune`` drops their bodies later.
+
+    Arguments, what it yields and raises: as ``release``.
+    """
+    return _in_batches(
+        "discard_held", ids, State.DISCARDED, subject=subject, reason=reason, actor=actor
+    )
+
+
+def _waiting() -> QuerySet[Delivery, Delivery]:
+    # wake_at: the index over what waits; there is none on the state.
+    deliveries = rows.deliveries(database.connection())
+    return deliveries.filter(wake_at__isnull=False, state=State.HELD)
+
+
+def _in_batches(
+    action: str, ids: Sequence[UUID], state: State, *, subject: str, reason: str, actor: str
+) -> Iterator[Sequence[UUID]]:
+    reason, actor = deeds.accountable(reason, actor)
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+
+        def move(batch: Sequence[UUID] = batch) -> None:
+            with database.short_transaction():
+                count = _move(batch, state, f"By {actor}: {reason}")
+                deeds.record(
+                    action,
+                    subject,
+                    reason=reason,
+                    actor=actor,
+                    before=State.HELD,
+                    after=state,
+                    count=count,
+                )
+
+        database.retrying(move)
+        yield batch
+
+
+def _move(batch: Sequence[UUID], state: State, why: str) -> int:
+    now = clock.now(database.connection())
+    # A new attempt, so that whoever still works on the row under the old one has lost it.
+    return (
+        _waiting()
+        .filter(id__in=batch)
+        .update(
+            state=state,
+            attempt=F("attempt") + 1,
+            rule="released" if state is State.QUEUED else "discarded",
+            reason=why[:500],
+            changed_at=now,
+            wake_at=now if state is State.QUEUED else None,
+        )
+    )

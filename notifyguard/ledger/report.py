@@ -1,0 +1,73 @@
+"""What the ledger says, counted for people."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Min
+
+from notifyguard import clock, database
+from notifyguard.decision import State
+from notifyguard.ledger import leases, rows
+from notifyguard.models import Delivery, Switch
+
+SILENT_AFTER = timedelta(minutes=5)
+"""A sweeper that has not run for so long, while rows wait for it, is missing."""
+
+
+def waiting() -> list[dict[str, Any]]:
+    """Count what waits for a process or a person, by ``state``.
+
+    Returns:
+        Dicts with ``state``, ``count`` and ``oldest``.
+    """
+    counted = leases.waiting().order_by("state").values("state")
+    return list(counted.annotate(count=Count("id"), oldest=Min("created_at")))
+
+
+def since(at: datetime) -> list[dict[str, Any]]:
+    """Count the deliveries that began at this time or later, by ``type``, ``state`` and ``rule``.
+
+    Returns:
+        Dicts with ``type``, ``state``, ``rule``, ``count`` and ``people``
+        (different recipients).
+    """
+    begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
+    counted = begun.order_by("type", "state", "rule").values("type", "state", "rule")
+    return list(counted.annotate(count=Count("id"), people=Count("recipient", distinct=True)))
+
+
+def people_kept_back(at: datetime) -> int:
+    """Count the people to whom something began since then that was held or discarded."""
+    begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
+    kept_back = begun.filter(state__in=[State.HELD, State.DISCARDED])
+    return kept_back.aggregate(people=Count("recipient", distinct=True))["people"]
+
+
+def switches() -> list[Switch]:
+    """Return the switches of the database, those that have ended too."""
+    return list(Switch.objects.using(database.alias()))
+
+
+def states_of(ids: list[Any]) -> dict[str, int]:
+    """Count these deliveries by state."""
+    found = rows.deliveries(database.connection()).filter(id__in=ids).order_by()
+    return dict(found.values_list("state").annotate(Count("id")))
+
+
+def suppressed_since(at: datetime, reason: str) -> dict[str, int]:
+    """Count what was suppressed for this reason since then, by type."""
+    begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
+    told = begun.filter(state=State.DISCARDED, rule="suppressed", reason=reason[:500])
+    return dict(told.order_by("type").values_list("type").annotate(Count("id")))
+
+
+def sweeper_is_missing() -> bool:
+    """Tell whether messages are due and no sweeper has run for five minutes."""
+    now = clock.now(database.connection())
+    swept = leases.last_sweep()
+    if swept is not None and swept.ran_at > now - SILENT_AFTER:
+        return False
+    due = Delivery.objects.using(database.alias()).filter(state=State.QUEUED, wake_at__lte=now)
+    return due.exists()

@@ -1,0 +1,119 @@
+"""Retention: what is old and waits for nobody is deleted, in short transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from notifyguard import clock, conf, database, switchboard
+from notifyguard.decision import OPEN_STATES, State
+from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage
+
+BATCH = 1_000
+"""Rows of one transaction."""
+
+_LOST = {
+    "state": State.UNCERTAIN,
+    "rule": "prune",
+    "reason": "Its process never reported back, and no sweeper has looked; it may have left.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of thing that grows old.
+
+    Attributes:
+        name: in the plural, for people.
+        rows: those that are too old.
+        age: their indexed column that says how old.
+        end: ends one batch of them, by their primary keys.
+    """
+
+    name: str
+    rows: QuerySet[Any, Any]
+    age: str
+    end: Callable[[list[UUID]], object]
+
+    def count(self) -> int:
+        """Count what is too old."""
+        return self.rows.count()
+
+    def prune(self) -> Iterator[int]:
+        """End what is too old; yield after each batch how many."""
+        ended, floor = 0, None
+        try:
+            while batch := self._batch(floor):
+                keys, ages = zip(*batch, strict=True)
+                # What stays although it is old is not looked at again and again.
+                floor = ages[-1]
+                database.retrying(partial(self._end, list(keys)))
+                ended += len(keys)
+                yield len(keys)
+        finally:
+            if ended:
+                switchboard.record_event("prune", self.name, actor="notifyguard", count=ended)
+
+    def _batch(self, floor: datetime | None) -> list[tuple[UUID, datetime]]:
+        rows = self.rows.filter(**{f"{self.age}__gte": floor}) if floor else self.rows
+        return list(rows.order_by(self.age).values_list("pk", self.age)[:BATCH])
+
+    def _end(self, keys: list[UUID]) -> None:
+        with database.short_transaction():
+            self.end(keys)
+
+
+def parts() -> list[Part]:
+    """Return what is too old now, in the order in which it must be pruned.
+
+    A delivery that waits for somebody is never too old, nor is its message or
+    its key. One that has been in the air for all that time becomes uncertain.
+    """
+    keep, now = conf.current().retention, clock.now(database.connection())
+    deliveries = _older(Delivery, "created_at", now - keep.deliveries)
+    settled = deliveries.filter(changed_at__lt=now - keep.deliveries)
+    settled = settled.exclude(state__in=OPEN_STATES)
+    lost = deliveries.filter(state=State.IN_FLIGHT)
+    claims = _older(Claim, "claimed_at", now - keep.claims).exclude(
+        Exists(_deliveries().filter(id=OuterRef("delivery"), state__in=OPEN_STATES))
+    )
+    wanted = Q(state__in=OPEN_STATES) | Q(changed_at__gte=now - keep.bodies)
+    bodies = _older(FrozenMessage, "frozen_at", now - keep.bodies).exclude(
+        Exists(_deliveries().filter(wanted, dispatch=OuterRef("dispatch")))
+    )
+    return [
+        Part("deliveries in the air that long, now uncertain", lost, "created_at", _lose),
+        Part("deliveries", settled, "created_at", partial(_delete, Delivery)),
+        Part("claims", claims, "claimed_at", partial(_delete, Claim)),
+        Part("bodies", bodies, "frozen_at", _delete_bodies),
+    ]
+
+
+def _older(model: type[Any], column: str, cutoff: datetime) -> QuerySet[Any, Any]:
+    found: QuerySet[Any, Any] = model.objects.using(database.alias())
+    return found.filter(**{f"{column}__lt": cutoff})
+
+
+def _deliveries() -> QuerySet[Delivery, Delivery]:
+    return Delivery.objects.using(database.alias())
+
+
+def _lose(keys: list[UUID]) -> None:
+    now = clock.now(database.connection())
+    lost = _deliveries().filter(id__in=keys, state=State.IN_FLIGHT)
+    lost.update(changed_at=now, wake_at=clock.never(), **_LOST)
+
+
+def _delete(model: type[Any], keys: list[UUID]) -> None:
+    model.objects.using(database.alias()).filter(pk__in=keys).delete()
+
+
+def _delete_bodies(keys: list[UUID]) -> None:
+    FrozenContent.objects.using(database.alias()).filter(dispatch__in=keys).delete()
+    _delete(FrozenMessage, keys)
