@@ -84,13 +84,13 @@ class TypeOptions:
         "on_limit": False,
         "max_age": True,
         "on_stale": False,
+        "on_uncertain": False,
     }
 
     sending: Sending | None = setting(None, readers.one_of(None, *Sending), stops=True)
     in_transaction: InTransaction | None = setting(
         None, readers.one_of(None, "defer", "now", "error")
     )
-    on_uncertain: Literal["keep", "resend"] = setting("keep", readers.one_of("keep", "resend"))
     critical: bool = setting(False, readers.one_of(True, False))
 
 

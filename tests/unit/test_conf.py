@@ -123,7 +123,7 @@ def test_every_setting_can_be_written():
         {
             "MODE": "observe",
             "SENDING": "discard",
-            "TYPES": {"a.*": {"on_uncertain": "resend", "critical": True}},
+            "TYPES": {"a.*": {"in_transaction": "defer", "critical": True}},
             "EXTRA_RULES": ["project.rules.Office"],
             "DISABLED_RULES": ("blank",),
             "DATABASE": "mail",
@@ -139,7 +139,7 @@ def test_every_setting_can_be_written():
     assert settings == conf.Settings(
         mode="observe",
         sending=Sending.DISCARD,
-        types={**KNOWN_TYPES, "a.*": {"on_uncertain": "resend", "critical": True}},
+        types={**KNOWN_TYPES, "a.*": {"in_transaction": "defer", "critical": True}},
         extra_rules=("project.rules.Office",),
         disabled_rules=("blank",),
         database="mail",
@@ -292,8 +292,8 @@ def test_a_stop_that_cannot_be_read_stops_the_types_it_was_written_for(options: 
 
 
 def test_an_option_that_cannot_be_read_leaves_the_others():
-    settings = conf.read({"TYPES": {"a": {"in_transaction": "later", "on_uncertain": "resend"}}})
-    assert settings.for_type("a") == conf.TypeOptions(on_uncertain="resend")
+    settings = conf.read({"TYPES": {"a": {"in_transaction": "later", "critical": True}}})
+    assert settings.for_type("a") == conf.TypeOptions(critical=True)
 
 
 @pytest.mark.parametrize(
@@ -393,13 +393,13 @@ def test_the_most_specific_pattern_wins_for_each_option():
         {
             "TYPES": {
                 "ticket.modified": {"in_transaction": "error"},
-                "ticket.*": {"in_transaction": "now", "on_uncertain": "resend"},
-                "*": {"on_uncertain": "keep", "sending": "hold"},
+                "ticket.*": {"in_transaction": "now", "critical": True},
+                "*": {"critical": False, "sending": "hold"},
             }
         }
     ).for_type("ticket.modified")
     assert options == conf.TypeOptions(
-        sending=Sending.HOLD, in_transaction="error", on_uncertain="resend"
+        sending=Sending.HOLD, in_transaction="error", critical=True
     )
 
 
