@@ -393,14 +393,12 @@ def test_the_most_specific_pattern_wins_for_each_option():
         {
             "TYPES": {
                 "ticket.modified": {"in_transaction": "error"},
-                "ticket.*": {"in_transaction": "now", "critical": True},
-                "*": {"critical": False, "sending": "hold"},
+                "ticket.*": {"in_transaction": "now", "sending": "discard"},
+                "*": {"in_transaction": "defer", "sending": "hold"},
             }
         }
     ).for_type("ticket.modified")
-    assert options == conf.TypeOptions(
-        sending=Sending.HOLD, in_transaction="error", critical=True
-    )
+    assert options == conf.TypeOptions(sending=Sending.DISCARD, in_transaction="error")
 
 
 @pytest.mark.parametrize(
