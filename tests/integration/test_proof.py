@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.services import chosen_database
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -30,6 +32,8 @@ def test_no_promise_breaks_under_kills() -> None:
     assert "every promise held" in run.stdout
 
 
+# The promise of the speed is these two's; SQLite's file lock has no queue.
+@pytest.mark.needs("postgresql", "mariadb")
 def test_stopped_means_stopped() -> None:
     run = proof("flips", "--flips", "6", "--processes", "4")
     assert run.returncode == 0, run.stdout + run.stderr
@@ -43,6 +47,7 @@ def test_send_then_mark_doubles_mail_and_the_harness_sees_it() -> None:
     assert "BROKEN     rolled_back_was_not_accepted" in run.stdout
 
 
+@pytest.mark.needs("postgresql", "mariadb")
 def test_a_switch_read_before_the_batch_lets_mail_slip_and_the_harness_sees_it() -> None:
     run = proof("flips", "--flips", "6", "--processes", "4", "--protocol", "naive")
     assert run.returncode == 1, run.stdout + run.stderr

@@ -14,7 +14,9 @@ def was_sent(name: str) -> bool:
 
 def claim(name: str, recipients: Iterable[str]) -> None:
     for recipient in recipients:
-        NaiveDelivery.objects.get_or_create(name=name, recipient=recipient, state="queued")
+        row = {"name": name, "recipient": recipient}
+        if not NaiveDelivery.objects.filter(**row).exists():
+            NaiveDelivery.objects.create(state="queued", **row)
 
 
 def mark(name: str) -> None:

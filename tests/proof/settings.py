@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import django
 
@@ -28,8 +29,8 @@ if PROTOCOL == "naive":
 _BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 _PORT = int(os.environ["PROOF_PORT"])
 if django.VERSION >= (6, 1):
-    _OPTIONS = {"host": "127.0.0.1", "port": _PORT, "timeout": 30}
-    MAILERS: dict[str, object] = {"default": {"BACKEND": _BACKEND, "OPTIONS": _OPTIONS}}
+    _OPTIONS: Any = {"host": "127.0.0.1", "port": _PORT, "timeout": 30}
+    MAILERS = {"default": {"BACKEND": _BACKEND, "OPTIONS": _OPTIONS}}
 else:
     EMAIL_BACKEND = _BACKEND
     EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = "127.0.0.1", _PORT, 30
