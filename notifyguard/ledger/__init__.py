@@ -11,10 +11,11 @@ decision was made under; when a switch was set meanwhile, ``StaleBoard`` is rais
 and nothing was written.
 """
 
-from notifyguard.ledger.claims import StaleBoard, Taken, look, record
+from notifyguard.ledger.claims import Taken, look, record
 from notifyguard.ledger.entry import Entry, key_of, new_id
 from notifyguard.ledger.marks import confirm, mark
 from notifyguard.ledger.rows import expired, give_up, note, withdraw
+from notifyguard.ledger.takeover import StaleBoard
 
 __all__ = [
     "Entry",

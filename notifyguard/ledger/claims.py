@@ -11,19 +11,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F
 
 from notifyguard import clock, database, hold
-from notifyguard.decision import State
-from notifyguard.exceptions import NotifyguardError
-from notifyguard.identity import instance
-from notifyguard.ledger import rows, statements
+from notifyguard.ledger import rows, statements, takeover
 from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.takeover import Holder, StaleBoard
 from notifyguard.models import Claim
-
-_UNFROZEN_CLAIMED = {"state": State.CLAIMED, "wake_at": None}
-"""A batch's row: claimed, not marked, nothing kept. Whoever comes may take it over."""
-
-
-class StaleBoard(NotifyguardError):
-    """A switch was set after the decision; decide again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +65,20 @@ def record(
         StaleBoard: a switch was set meanwhile; nothing was written.
         DatabaseError: nothing was written.
     """
+    won: list[Entry] = []
+    left = list(entries)
+    while left:
+        written = _record(left, generation, frozen)
+        won += [entry for entry in left if entry.id in written]
+        lost = [entry for entry in left if entry.id not in written]
+        held = {entry.id: takeover.take_over(entry, generation) for entry in lost}
+        won += [entry for entry in lost if held[entry.id] is Holder.EVICTED]
+        # The holder failed between our claim and now: its key is free, and nobody sends.
+        left = [entry for entry in lost if held[entry.id] is Holder.GONE]
+    return won
+
+
+def _record(entries: Sequence[Entry], generation: int, frozen: hold.Frozen | None) -> set[UUID]:
     tried: list[bool] = []
 
     def attempt() -> set[UUID]:
@@ -84,8 +89,7 @@ def record(
             return _record_at_once(entries, generation)
         return _record_in_steps(entries, generation, frozen)
 
-    won = database.retrying(attempt)
-    return [entry for entry in entries if entry.id in won or _take_over(entry, generation)]
+    return database.retrying(attempt)
 
 
 def _record_at_once(entries: Sequence[Entry], generation: int) -> set[UUID]:
@@ -114,32 +118,6 @@ def _record_in_steps(
     return {entry.id for entry in won}
 
 
-def _take_over(entry: Entry, generation: int) -> bool:
-    """Make the row of whoever claimed the key and has not marked it ours, one attempt later."""
-    if entry.key is None or entry.state not in (State.CLAIMED, State.IN_FLIGHT):
-        return False
-    with database.short_transaction() as connection:
-        if statements.lock_generation(connection) != generation:
-            raise StaleBoard
-        deliveries = rows.deliveries(connection)
-        claim = Claim.objects.using(connection.alias).filter(key=entry.key).first()
-        theirs = claim and deliveries.filter(id=claim.delivery, **_UNFROZEN_CLAIMED).first()
-        if not theirs:
-            return False
-        carried = {
-            name: getattr(entry, name) for name in rows.CARRIED if name not in ("id", "attempt")
-        }
-        taken = deliveries.filter(id=theirs.id, attempt=theirs.attempt, **_UNFROZEN_CLAIMED).update(
-            attempt=theirs.attempt + 1,
-            instance=instance(),
-            changed_at=clock.now(connection),
-            **carried,
-        )
-        if taken:
-            entry.id, entry.attempt = theirs.id, theirs.attempt + 1
-        return bool(taken)
-
-
 def _look_and_count(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict[UUID, Taken]:
     claims = Claim.objects.using(connection.alias)
     found = {claim.key: claim for claim in claims.filter(key__in=keys)}
@@ -148,7 +126,7 @@ def _look_and_count(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> di
     holders = [claim.delivery for claim in found.values()]
     takeable = set(
         rows.deliveries(connection)
-        .filter(id__in=holders, **_UNFROZEN_CLAIMED)
+        .filter(id__in=holders, **takeover.UNMARKED)
         .values_list("id", flat=True)
     )
     taken = {key: claim for key, claim in found.items() if claim.delivery not in takeable}

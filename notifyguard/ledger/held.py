@@ -88,14 +88,13 @@ def groups() -> list[dict[str, Any]]:
         recipients), ``oldest`` and ``newest``.
     """
     counted = _waiting().order_by("type", "rule").values("type", "rule")
-    return list(
-        counted.annotate(
-            count=Count("id"),
-            people=Count("recipient", distinct=True),
-            oldest=Min("created_at"),
-            newest=Max("created_at"),
-        )
+    found = counted.annotate(
+        count=Count("id"),
+        people=Count("recipient", distinct=True),
+        oldest=Min("created_at"),
+        newest=Max("created_at"),
     )
+    return [{**each} for each in found]
 
 
 def stopped(types: Iterable[str]) -> Mapping[str, Ruling]:

@@ -12,8 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from notifyguard import clock, database, hold
 from notifyguard.decision import State
 from notifyguard.ledger import rows, statements
-from notifyguard.ledger.claims import StaleBoard
 from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.takeover import StaleBoard
 
 logger = logging.getLogger("notifyguard")
 

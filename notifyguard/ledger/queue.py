@@ -11,9 +11,9 @@ from django.db.models import F
 from notifyguard import clock, conf, database, hold
 from notifyguard.decision import State
 from notifyguard.identity import instance
-from notifyguard.ledger import rows, statements
-from notifyguard.ledger.claims import StaleBoard
+from notifyguard.ledger import rows, statements, takeover
 from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Delivery
 
 
@@ -84,7 +84,7 @@ def _start(entries: Sequence[Entry], generation: int) -> list[Entry]:
         lost: list[Entry] = []
         for entry in entries:
             ours = entry.key is None or holders[entry.key] == entry.id
-            (won if ours else lost).append(entry)
+            (won if ours or takeover.evict(connection, entry) else lost).append(entry)
         for entry in lost:
             _move(connection, entry, State.DUPLICATE, now, wake_at=None)
         lease_end = now + timedelta(seconds=conf.current().lease)

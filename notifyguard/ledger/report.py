@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Min
 
-from notifyguard import clock, database
-from notifyguard.decision import State
+from notifyguard import clock, conf, database, switchboard
+from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, rows
 from notifyguard.models import Delivery, Switch
+from notifyguard.switchboard import Ruling
 
 SILENT_AFTER = timedelta(minutes=5)
 """A sweeper that has not run for so long, while rows wait for it, is missing."""
@@ -23,7 +26,7 @@ def waiting() -> list[dict[str, Any]]:
         Dicts with ``state``, ``count`` and ``oldest``.
     """
     counted = leases.waiting().order_by("state").values("state")
-    return list(counted.annotate(count=Count("id"), oldest=Min("created_at")))
+    return [{**each} for each in counted.annotate(count=Count("id"), oldest=Min("created_at"))]
 
 
 def since(at: datetime) -> list[dict[str, Any]]:
@@ -35,14 +38,15 @@ def since(at: datetime) -> list[dict[str, Any]]:
     """
     begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
     counted = begun.order_by("type", "state", "rule").values("type", "state", "rule")
-    return list(counted.annotate(count=Count("id"), people=Count("recipient", distinct=True)))
+    counted = counted.annotate(count=Count("id"), people=Count("recipient", distinct=True))
+    return [{**each} for each in counted]
 
 
 def people_kept_back(at: datetime) -> int:
     """Count the people to whom something began since then that was held or discarded."""
     begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
     kept_back = begun.filter(state__in=[State.HELD, State.DISCARDED])
-    return kept_back.aggregate(people=Count("recipient", distinct=True))["people"]
+    return kept_back.order_by().values("recipient").distinct().count()
 
 
 def switches() -> list[Switch]:
@@ -50,7 +54,28 @@ def switches() -> list[Switch]:
     return list(Switch.objects.using(database.alias()))
 
 
-def states_of(ids: list[Any]) -> dict[str, int]:
+def stopping() -> list[Ruling]:
+    """Return every switch that stops anything now, whatever its source."""
+    settings, now = conf.current(), clock.now(database.connection())
+    environment = settings.environment_sending
+    found = [
+        Ruling(settings.sending, "settings", "SENDING"),
+        *([Ruling(environment, "environment", "NOTIFYGUARD_SENDING")] if environment else []),
+        *(
+            Ruling(options["sending"], "settings", f'TYPES["{name}"]')
+            for name, options in settings.types.items()
+            if options.get("sending")
+        ),
+        *(
+            ruling
+            for ruling in switchboard.board(fresh=True).rulings
+            if ruling.expires_at is None or ruling.expires_at > now
+        ),
+    ]
+    return [ruling for ruling in found if ruling.sending is not Sending.OPEN]
+
+
+def states_of(ids: Sequence[UUID]) -> dict[str, int]:
     """Count these deliveries by state."""
     found = rows.deliveries(database.connection()).filter(id__in=ids).order_by()
     return dict(found.values_list("state").annotate(Count("id")))

@@ -60,16 +60,16 @@ def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -
 
     def write() -> int:
         with database.short_transaction():
-            for id in sorted(set(ids)):
-                _resolve_one(id, finding, reason, actor)
+            for delivery in sorted(set(ids)):
+                _resolve_one(delivery, finding, reason, actor)
         return len(set(ids))
 
     return database.retrying(write)
 
 
-def _resolve_one(id: UUID, finding: Finding, reason: str, actor: str) -> None:
+def _resolve_one(delivery: UUID, finding: Finding, reason: str, actor: str) -> None:
     connection = database.connection()
-    found = rows.deliveries(connection).filter(id=id)
+    found = rows.deliveries(connection).filter(id=delivery)
     state = finding.value
     changed = found.filter(_open_to_findings()).update(
         state=state,
@@ -80,13 +80,13 @@ def _resolve_one(id: UUID, finding: Finding, reason: str, actor: str) -> None:
     )
     row = found.first()
     if not changed or row is None:
-        raise NotAllowed(_refusal(id, row))
+        raise NotAllowed(_refusal(delivery, row))
     if finding is Finding.NOT_SENT:
         rows.free(connection, [rows.entry_of(row)])
     hold.drop_if_done(row.dispatch)
     deeds.record(
         "resolve",
-        str(id),
+        str(delivery),
         reason=reason,
         actor=actor,
         before=State.UNCERTAIN,
@@ -103,9 +103,9 @@ def _open_to_findings() -> Q:
     return Q(state=State.UNCERTAIN) | Q(state=State.IN_FLIGHT) & lapsed
 
 
-def _refusal(id: UUID, row: Delivery | None) -> str:
+def _refusal(delivery: UUID, row: Delivery | None) -> str:
     if row is None:
-        return f"There is no delivery {id}. Nothing was resolved."
+        return f"There is no delivery {delivery}. Nothing was resolved."
     if row.state == State.IN_FLIGHT:
-        return f"Delivery {id} is being handed over right now. Nothing was resolved."
-    return f"Delivery {id} is {row.state}, not uncertain. Nothing was resolved."
+        return f"Delivery {delivery} is being handed over right now. Nothing was resolved."
+    return f"Delivery {delivery} is {row.state}, not uncertain. Nothing was resolved."

@@ -1,0 +1,25 @@
+"""What ``manage.py notifyguard`` can do, in the order of its help.
+
+Each module holds what belongs together; the subcommands only translate: they
+call what lies below and say what came of it.
+"""
+
+from notifyguard.management.subcommands import (
+    execution,
+    held_messages,
+    overview,
+    switching,
+    uncertainty,
+    upkeep,
+)
+
+SUBCOMMANDS = (
+    *overview.SUBCOMMANDS,
+    *switching.SUBCOMMANDS,
+    *held_messages.SUBCOMMANDS,
+    *uncertainty.SUBCOMMANDS,
+    *upkeep.SUBCOMMANDS,
+    *execution.SUBCOMMANDS,
+)
+
+__all__ = ["SUBCOMMANDS"]
