@@ -81,4 +81,18 @@ def page(url: str) -> str:
 def test_a_folder_without_a_demo_is_refused_with_the_way_out(tmp_path: Path) -> None:
     refused = run("demo_admin", str(tmp_path))
     assert refused.returncode == 1
-    assert f"demo --scratch {tmp_path}" in refused.stderr
+    assert "`demo --scratch FOLDER` makes one" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--scratch", str(ROOT)], "is not empty; name a new folder with --scratch"),
+        (["--tickets", "0"], "0 is too few to replay an incident"),
+        (["--newsletters", "-1"], "-1 is too few to replay an incident"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused_at_once(arguments: list[str], complaint: str) -> None:
+    refused = run("demo", *arguments)
+    assert refused.returncode != 0
+    assert complaint in refused.stderr

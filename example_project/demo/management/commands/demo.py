@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -35,8 +35,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--full", action="store_true", help=f"migrate {TICKETS} tickets")
-        parser.add_argument("--tickets", type=int, help=f"default {TICKETS_AT_FIRST}")
-        parser.add_argument("--newsletters", type=int, default=NEWSLETTERS)
+        parser.add_argument("--tickets", type=amount, help=f"default {TICKETS_AT_FIRST}")
+        parser.add_argument("--newsletters", type=amount, default=NEWSLETTERS)
         parser.add_argument("--scratch", type=Path, help="an empty folder for the data to be kept")
         parser.add_argument("--json", action="store_true", help="print the results as JSON")
         parser.add_argument("--serve", action="store_true", help="show the admin at the end")
@@ -45,8 +45,7 @@ class Command(BaseCommand):
         self.json: bool = options["json"]
         self.began = time.monotonic()
         tickets = options["tickets"] or (TICKETS if options["full"] else TICKETS_AT_FIRST)
-        scratch = options["scratch"] or Path(tempfile.mkdtemp(prefix="notifyguard-demo-"))
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch = empty_folder(options["scratch"])
         try:
             a, c = self.replay(scratch, tickets, options["newsletters"])
         except DemoError as failure:
@@ -115,6 +114,24 @@ class Command(BaseCommand):
     def say(self, text: str) -> None:
         """Print for a person; where a program reads the output, on standard error."""
         (self.stderr if self.json else self.stdout).write(text)
+
+
+def amount(text: str) -> int:
+    """Return a number of tickets or newsletters from the command line."""
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f"{number} is too few to replay an incident")
+    return number
+
+
+def empty_folder(asked: Path | None) -> Path:
+    """Return a folder for one demo: an older one's journals would be counted too."""
+    if asked is None:
+        return Path(tempfile.mkdtemp(prefix="notifyguard-demo-"))
+    asked.mkdir(parents=True, exist_ok=True)
+    if any(asked.iterdir()):
+        raise CommandError(f"{asked} is not empty; name a new folder with --scratch.")
+    return asked
 
 
 def proven(both: Both[IncidentA] | Both[IncidentC]) -> bool:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         scratch: Path = options["scratch"]
         if not database_file(scratch, guarded=True).exists():
-            raise CommandError(f"{scratch} holds no finished demo; run `demo --scratch {scratch}`.")
+            raise CommandError(f"{scratch} holds no demo; `demo --scratch FOLDER` makes one.")
         try:
             self.serve(scratch, options["port"])
         except DemoError as failure:
