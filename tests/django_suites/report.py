@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 NOTHING = "no message reached a backend: the suites did not run"
+COUNTS = ("reached", "asked", "judged", "unready")
 PASSED = ("ok", "skipped", "expected failure")
 
 
@@ -30,6 +31,15 @@ class Report:
     asked: int = 0
     judged: int = 0
     unready: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """The messages counted up to now."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+    def take_back(self, counts: dict[str, int]) -> None:
+        """Set the counts to what they were, as if a test had not been."""
+        for name, count in counts.items():
+            setattr(self, name, count)
 
     @property
     def broken(self) -> list[str]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.test import SimpleTestCase, TransactionTestCase
+from django.test import SimpleTestCase
 from django.test.runner import DiscoverRunner
 
 from tests.django_suites.counting import count_asked, count_unready, report
+
+MODE = os.environ["NOTIFYGUARD_SUITES_MODE"]
 
 
 class RecordingResult(unittest.TextTestResult):
@@ -21,6 +23,13 @@ class RecordingResult(unittest.TextTestResult):
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
         report.outcomes[test.id()] = "ok"
+        self._counts = report.counts()
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        super().stopTest(test)
+        # Judged, and then stopped by Django's ban on the database before the hand-over.
+        if MODE == "full" and _forbids_database(test):
+            report.take_back(self._counts)
 
     def addFailure(self, test: unittest.TestCase, err: Any) -> None:
         super().addFailure(test, err)
@@ -55,7 +64,7 @@ class RecordingRunner(DiscoverRunner):
 
     def setup_test_environment(self, **kwargs: Any) -> None:
         super().setup_test_environment(**kwargs)
-        if os.environ["NOTIFYGUARD_SUITES_MODE"] == "allowed":
+        if MODE == "allowed":
             SimpleTestCase.databases = {"default"}
         if apps.is_installed("notifyguard"):
             count_asked()
@@ -72,7 +81,10 @@ class RecordingRunner(DiscoverRunner):
 
 def _record_broken(test: unittest.TestCase, outcome: str) -> None:
     report.outcomes[test.id()] = outcome
-    plain = isinstance(test, SimpleTestCase) and not isinstance(test, TransactionTestCase)
-    # A plain SimpleTestCase may allow databases, too; then it has no excuse.
-    if plain and not getattr(test, "databases", None):
+    if _forbids_database(test):
         report.databaseless.append(test.id())
+
+
+def _forbids_database(test: unittest.TestCase) -> bool:
+    # A SimpleTestCase may allow databases, too; then it has no excuse.
+    return isinstance(test, SimpleTestCase) and not test.databases
