@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ def command(*arguments: str) -> tuple[list[str], dict[str, Any]]:
     """The example project's command line, in an environment where nothing points at the tests."""
     environment = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
     environment["PYTHONWARNINGS"] = WARNINGS
+    environment.pop("PYTHONUNBUFFERED", None)  # would hide that a line is not flushed
     return [sys.executable, "-m", "example_project", *arguments], {"cwd": ROOT, "env": environment}
 
 
@@ -70,7 +70,7 @@ def test_the_admin_of_the_guarded_project_can_be_served_afterwards(report: Any) 
             url = admin.stdout.readline().split()[0]
             assert "Log in" in page(url)
         finally:
-            admin.send_signal(signal.SIGINT)  # Ctrl-C
+            admin.terminate()  # not Ctrl-C: a background job of a shell ignores that
 
 
 def page(url: str) -> str:

@@ -113,7 +113,9 @@ class Command(BaseCommand):
 
     def say(self, text: str) -> None:
         """Print for a person; where a program reads the output, on standard error."""
-        (self.stderr if self.json else self.stdout).write(text)
+        stream = self.stderr if self.json else self.stdout
+        stream.write(text)
+        stream.flush()  # in step with the bars, through a pipe too
 
 
 def amount(text: str) -> int:

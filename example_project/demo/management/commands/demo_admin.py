@@ -47,4 +47,5 @@ class Command(BaseCommand):
         ):
             url = admin_url(int(ready(web)))
             self.stdout.write(f"{url} (log in as {DEMO_USER} with {DEMO_PASSWORD}; Ctrl-C ends it)")
+            self.stdout.flush()  # whoever reads a pipe waits for this line
             web.wait()
