@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from notifyguard import switchboard
+from notifyguard.gate import failures
 from tests.mailbox import Mailbox, use_server
 from tests.smtp import running_sink
 
@@ -19,11 +21,13 @@ def mail_server():
 def full(settings):
     """The real path, not the light one that is the default in tests."""
     settings.NOTIFYGUARD = {"IN_TESTS": "full"}
-    return settings
+    yield settings
+    failures._unrecorded.clear()
 
 
 @pytest.fixture
 def mailbox(mail_server, full):
     """The mail server, as this test sees it; all mail of the project goes there."""
     use_server(full, mail_server.port)
+    switchboard.board(fresh=True)  # a flush emptied the tables; migrations would have filled them
     return Mailbox(mail_server, len(mail_server.accepted()))

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from notifyguard.exceptions import InTransaction
-from notifyguard.models import Claim, FrozenMessage
+from notifyguard.models import Claim, Control, FrozenMessage
 from tests.factories import UserFactory
 from tests.mailbox import batch, letter, outcomes, rows, states, use_server
 
@@ -190,10 +190,19 @@ def test_with_autocommit_off_the_row_waits_for_the_sweeper(mailbox):
 
 
 def test_a_ledger_that_began_in_a_transaction_rolled_back_begins_again(mailbox):
+    Control.objects.all().delete()
     with pytest.raises(RuntimeError), transaction.atomic():
-        letter(key="1").send()  # finds no control row: a flush emptied the tables
+        letter(key="1").send()
         raise RuntimeError
     assert [letter("ann@example.com", key="1", subject="A").send() for _ in range(2)] == [1, 0]
+
+
+def test_a_key_counts_in_the_transaction_that_the_ledger_begins_in(mailbox):
+    Control.objects.all().delete()
+    with transaction.atomic():
+        for _ in range(2):
+            letter("ann@example.com", key="1").send()
+    assert mailbox.recipients() == ["ann@example.com"]
 
 
 @pytest.mark.django_db

@@ -1,0 +1,173 @@
+"""A caller's long transaction neither blocks the kill switch nor hides it."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from notifyguard import switchboard
+from notifyguard.decision import Sending
+from notifyguard.exceptions import LedgerUnavailable
+from tests.factories import UserFactory
+from tests.mailbox import letter, outcomes, rows, states
+from tests.threads import TIMEOUT, threads
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOCK_TIMEOUT = {
+    "postgresql": "SET lock_timeout = '2s'",
+    "mysql": "SET innodb_lock_wait_timeout = 2",
+}
+
+
+def hold(pattern="*", **more):
+    switchboard.set_switch(pattern, Sending.HOLD, reason="stop", author="me", **more)
+
+
+def impatient():
+    """Fail where we would have to wait for somebody's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_TIMEOUT[connection.vendor])
+
+
+@pytest.mark.needs("postgresql", "mariadb")
+@pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
+def test_a_long_transaction_that_has_sent_mail_does_not_block_the_switch(mailbox, key):
+    letter().send()
+    sent, done = Event(), Event()
+
+    def caller():
+        with transaction.atomic():
+            letter(key=key).send()
+            sent.set()
+            assert done.wait(TIMEOUT)
+
+    with threads(1) as started:
+        started.start(caller)
+        assert sent.wait(TIMEOUT)
+        impatient()
+        try:
+            hold()
+        finally:
+            done.set()
+    assert switchboard.board().ruling("ticket.modified", _settings()).sending == "hold"
+
+
+@pytest.mark.needs("postgresql", "mariadb")
+@pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
+def test_a_switch_is_seen_by_a_transaction_that_cannot_see_it(mailbox, key):
+    letter().send()
+    begun, stopped = Event(), Event()
+    message = letter("late@example.com", key=key)
+
+    def caller():
+        with connection.cursor() as cursor:
+            level = {"postgresql": "SESSION CHARACTERISTICS AS", "mysql": "SESSION"}
+            cursor.execute(
+                f"SET {level[connection.vendor]} TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+            )
+        with transaction.atomic():
+            assert len(rows()) == 1  # from now on it sees the past
+            begun.set()
+            assert stopped.wait(TIMEOUT)
+            message.send()
+
+    with threads(1) as started:
+        started.start(caller)
+        assert begun.wait(TIMEOUT)
+        hold()
+        stopped.set()
+    assert "late@example.com" not in mailbox.recipients()
+    assert outcomes(message) == {"late@example.com": "held"}
+
+
+def test_a_switch_set_in_the_callers_own_transaction_counts_on_its_commit(mailbox):
+    letter().send()
+    with transaction.atomic():
+        UserFactory()
+        hold()
+    assert letter().send() == 0
+
+
+@pytest.mark.needs("postgresql")
+def test_in_a_broken_transaction_critical_mail_leaves_and_other_is_refused(mailbox, settings):
+    settings.NOTIFYGUARD |= {"TYPES": {"critical": {"critical": True, "in_transaction": "now"}}}
+    letter().send()
+    with pytest.raises(DatabaseError), transaction.atomic():
+        with pytest.raises(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT nonsense")
+        assert letter("ann@example.com", type="critical").send() == 1
+        with pytest.raises(LedgerUnavailable):
+            letter("bob@example.com").send()
+        rows()
+    assert "ann@example.com" in mailbox.recipients()
+    assert "bob@example.com" not in mailbox.recipients()
+
+
+def test_a_transaction_marked_for_rollback_is_a_broken_one(mailbox, settings):
+    settings.NOTIFYGUARD |= {"TYPES": {"critical": {"critical": True, "in_transaction": "now"}}}
+    letter().send()
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        assert letter("ann@example.com", type="critical").send() == 1
+        for key in (None, "1"):
+            with pytest.raises(LedgerUnavailable):
+                letter("bob@example.com", key=key).send()
+    assert "ann@example.com" in mailbox.recipients()
+    assert "bob@example.com" not in mailbox.recipients()
+
+
+def test_the_errors_of_the_site_reach_the_admins_from_a_broken_transaction(mailbox, settings):
+    from django.core.mail import mail_admins
+
+    settings.ADMINS = ["admin@example.com"]
+    letter().send()
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        mail_admins("It broke", "All of it.")
+    assert "admin@example.com" in mailbox.recipients()
+
+
+def test_a_failing_ledger_leaves_the_callers_work_alone(mailbox, monkeypatch):
+    letter().send()
+    with transaction.atomic():
+        user = UserFactory()
+        with connection.execute_wrapper(_refuses("notifyguard_delivery")):
+            with pytest.raises(LedgerUnavailable):
+                letter("ann@example.com").send()
+        assert not connection.needs_rollback
+    user.refresh_from_db()
+    assert "ann@example.com" not in mailbox.recipients()
+    assert states() == ["sent"]
+
+
+def test_what_left_unrecorded_is_recorded_when_the_ledger_works_again(mailbox, settings):
+    settings.NOTIFYGUARD |= {"TYPES": {"critical": {"critical": True}}}
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        letter("ann@example.com", type="critical").send()
+    assert rows() == []
+    letter("bob@example.com").send()
+    assert {row.recipient: row.state for row in rows()} == {
+        "ann@example.com": "sent",
+        "bob@example.com": "sent",
+    }
+
+
+def _refuses(table):
+    """The database itself refuses the statement, so that its transaction is really broken."""
+
+    def refuse(execute, sql, params, many, context):
+        if sql.startswith("INSERT") and table in sql:
+            sql = sql.replace(table, "notifyguard_gone")
+        return execute(sql, params, many, context)
+
+    return refuse
+
+
+def _settings():
+    from notifyguard import conf
+
+    return conf.current()
