@@ -12,10 +12,10 @@ from django.db import DatabaseError, InterfaceError
 
 from notifyguard import database, ledger, switchboard
 from notifyguard.channels.transport import is_silent
-from notifyguard.decision import Decision
+from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.gate import light
-from notifyguard.gate.case import Case
+from notifyguard.gate.case import Case, failed
 from notifyguard.ledger import Entry
 from notifyguard.models import Control
 
@@ -42,6 +42,8 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError
             _send_unrecorded(passage, case, remember=not missing)
         elif is_silent(passage.backend):
             logger.error("notifyguard: %s", _REFUSED, exc_info=error)
+            refused = Decision(Sending.HOLD, "ledger", _REFUSED)
+            case.settle(failed(_unsettled(case, refused), refused.rule, refused.reason))
         else:
             raise LedgerUnavailable(_REFUSED) from error
 
@@ -97,16 +99,30 @@ def _leaves_unrecorded(case: Case) -> bool:
 def _send_unrecorded(passage: Passage, case: Case, *, remember: bool) -> None:
     stopped = _decision(case)
     if stopped is not None:
-        # Held it would have been, if there were a place to hold it in.
-        logger.error("notifyguard: not sent and not held, no ledger: %s", stopped.reason)
+        _end(case, stopped, _unsettled(case, stopped))
         return
     if not case.passing:
-        case.judge(switchboard.NO_LEDGER if not remember else switchboard.last_known())
-    if passage.prepare(case):
-        entries = passage.deliver(case)
+        board = switchboard.last_known() if remember else switchboard.NO_LEDGER
+        for decision, entries in case.judge(board).items():
+            _end(case, decision, entries)
+    if case.passing and passage.prepare(case):
+        landed = passage.deliver(case)
         if remember:
             logger.warning("notifyguard: sent without a record: %s", case.dispatch.id)
-            _unrecorded.extend(entries)
+            _unrecorded.extend(landed)
+
+
+def _end(case: Case, decision: Decision, entries: list[Entry]) -> None:
+    """Settle what does not leave and cannot be written down either."""
+    if decision.keeps_body:
+        # Kept it would have been, if there were a place to keep it in.
+        logger.error("notifyguard: not sent and not kept, no ledger: %s", decision.reason)
+        failed(entries, decision.rule, f"Not sent and not kept: {decision.reason}")
+    case.settle(entries)
+
+
+def _unsettled(case: Case, decision: Decision) -> list[Entry]:
+    return [entry for entry in case.stopped(decision) if entry.recipient not in case.outcomes]
 
 
 def _decision(case: Case) -> Decision | None:
