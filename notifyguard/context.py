@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from notifyguard.notification import Notification, notification_of
-from notifyguard.patterns import matches
+from notifyguard.patterns import fault, matches
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,7 +115,7 @@ def suppressed(pattern: str = "*", *, reason: str, automatic: bool = False) -> _
             ``MODE = "observe"`` only reports.
 
     Raises:
-        ValueError: the reason is blank or the pattern is empty.
+        ValueError: the reason is blank or the pattern cannot be used.
     """
     return _suppressions(Suppression(_checked(pattern), _reason(reason), automatic=automatic))
 
@@ -130,7 +130,7 @@ def unsuppressed(pattern: str = "*", *, reason: str) -> _Block:
         reason: why, for whoever looks later.
 
     Raises:
-        ValueError: the reason is blank or the pattern is empty.
+        ValueError: the reason is blank or the pattern cannot be used.
     """
     return _suppressions(Suppression(_checked(pattern), _reason(reason), lifted=True))
 
@@ -181,6 +181,12 @@ def bind(func: Callable[P, R]) -> Callable[P, R]:
 
 
 def _wrapped(func: Callable[P, R], block: Callable[[], _Block]) -> Callable[P, R]:
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        # Its body runs after the call has returned: what it sends would get out.
+        raise TypeError(
+            f"{func.__qualname__} is a generator and runs outside of the block. Decorate the "
+            "function that runs through it, or say it inside with a 'with' statement."
+        )
     if inspect.iscoroutinefunction(func):
 
         @functools.wraps(func)
@@ -205,9 +211,10 @@ def _suppressions(suppression: Suppression) -> _Block:
 
 
 def _checked(pattern: object) -> str:
-    if not isinstance(pattern, str) or not pattern.strip():
-        raise ValueError(f"A pattern of notification types such as 'ticket.*', not {pattern!r}.")
-    return pattern.strip()
+    if problem := fault(pattern):
+        # One that silently matches nothing would let out what it was meant to stop.
+        raise ValueError(f"{pattern!r} is no pattern of notification types. {problem}")
+    return str(pattern)
 
 
 def _reason(reason: object) -> str:
