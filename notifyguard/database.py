@@ -79,8 +79,13 @@ def standing() -> Standing:
 @contextmanager
 def short_transaction() -> Iterator[BaseDatabaseWrapper]:
     """Open a short transaction of our own, or a savepoint inside the caller's."""
-    with transaction.atomic(using=alias()):
-        yield connection()
+    ours = connection()
+    strict = _is_strict(ours) and standing() is Standing.AUTOCOMMIT
+    with transaction.atomic(using=ours.alias):
+        if strict:
+            with ours.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        yield ours
 
 
 def retrying(operation: Callable[[], T]) -> T:
@@ -101,6 +106,14 @@ def retrying(operation: Callable[[], T]) -> T:
             # Jitter, so that the workers which collided do not collide again.
             time.sleep(random.uniform(0, 0.01 * 2**attempt))
     return operation()
+
+
+def _is_strict(ours: BaseDatabaseWrapper) -> bool:
+    """Tell whether PostgreSQL cancels transactions of this project for what others do.
+
+    Ours need none of that, and must not be a reason to cancel the caller's.
+    """
+    return ours.vendor == "postgresql" and "isolation_level" in ours.settings_dict["OPTIONS"]
 
 
 def _mendable(error: DatabaseError | InterfaceError) -> bool:
