@@ -139,7 +139,12 @@ class Delivery(models.Model):
         verbose_name_plural = _("deliveries")
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["recipient", "id"], name="notifyguard_recipient"),
+            # The operator classes let PostgreSQL find addresses by their beginning too.
+            models.Index(
+                fields=["recipient", "id"],
+                name="notifyguard_recipient",
+                opclasses=["varchar_pattern_ops", "uuid_ops"],
+            ),
             models.Index(fields=["type", "id"], name="notifyguard_type"),
             models.Index(fields=["dispatch"], name="notifyguard_dispatch"),
         ]

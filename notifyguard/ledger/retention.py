@@ -31,12 +31,14 @@ class Part:
 
     Attributes:
         name: in the plural, for people.
+        outcome: what becomes of them.
         rows: those that are too old.
         age: their indexed column that says how old.
         end: ends one batch of them, by their primary keys.
     """
 
     name: str
+    outcome: str
     rows: QuerySet[Any, Any]
     age: str
     end: Callable[[list[UUID]], object]
@@ -58,7 +60,9 @@ class Part:
                 yield len(keys)
         finally:
             if ended:
-                switchboard.record_event("prune", self.name, actor="notifyguard", count=ended)
+                switchboard.record_event(
+                    "prune", self.name, actor="notifyguard", after=self.outcome, count=ended
+                )
 
     def _batch(self, floor: datetime | None) -> list[tuple[UUID, datetime]]:
         rows = self.rows.filter(**{f"{self.age}__gte": floor}) if floor else self.rows
@@ -88,10 +92,10 @@ def parts() -> list[Part]:
         Exists(_deliveries().filter(wanted, dispatch=OuterRef("dispatch")))
     )
     return [
-        Part("deliveries in the air that long, now uncertain", lost, "created_at", _lose),
-        Part("deliveries", settled, "created_at", partial(_delete, Delivery)),
-        Part("claims", claims, "claimed_at", partial(_delete, Claim)),
-        Part("bodies", bodies, "frozen_at", _delete_bodies),
+        Part("deliveries in the air", "made uncertain", lost, "created_at", _lose),
+        Part("deliveries", "deleted", settled, "created_at", partial(_delete, Delivery)),
+        Part("claims", "deleted", claims, "claimed_at", partial(_delete, Claim)),
+        Part("bodies", "deleted", bodies, "frozen_at", _delete_bodies),
     ]
 
 

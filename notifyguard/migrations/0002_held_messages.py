@@ -1,4 +1,4 @@
-from django.db import migrations
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -18,5 +18,14 @@ class Migration(migrations.Migration):
                 "constraints": [],
             },
             bases=("notifyguard.delivery",),
+        ),
+        migrations.RemoveIndex(model_name="delivery", name="notifyguard_recipient"),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                fields=["recipient", "id"],
+                name="notifyguard_recipient",
+                opclasses=["varchar_pattern_ops", "uuid_ops"],
+            ),
         ),
     ]

@@ -8,10 +8,9 @@ from typing import Any
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
-from django.utils.connection import ConnectionDoesNotExist
 
 from notifyguard.checks import TAG
-from notifyguard.exceptions import NotifyguardError
+from notifyguard.exceptions import LedgerUnavailable, NotifyguardError
 from notifyguard.gate.failures import tables_are_missing
 from notifyguard.management.subcommands import SUBCOMMANDS
 from notifyguard.management.subcommands.terminal import Terminal
@@ -43,10 +42,10 @@ class Command(BaseCommand):
         run = next(each.run for each in SUBCOMMANDS if each.name == options["subcommand"])
         try:
             run(terminal, options)
+        except LedgerUnavailable as error:
+            raise CommandError(f"{error} {_ELSEWISE}") from error
         except NotifyguardError as refusal:
             raise CommandError(str(refusal)) from refusal
-        except ConnectionDoesNotExist as error:
-            raise CommandError(f"The ledger has no database: {error} {_ELSEWISE}") from error
         except DatabaseFailure as error:
             raise CommandError(_unreachable(error)) from error
 

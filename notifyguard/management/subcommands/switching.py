@@ -145,8 +145,8 @@ def _wait(terminal: Terminal, timeout: int | None) -> None:
     while count := leases.in_the_air(lambda type: board.ruling(type, settings) is not None):
         if time.monotonic() > deadline:
             raise CommandError(
-                f"The switch is set, but after {timeout} s {deliveries(count)} are still "
-                "in the air. See: manage.py notifyguard status",
+                f"The switch is set, but {deliveries(count)} did not land within {timeout} s. "
+                "See: manage.py notifyguard status",
                 returncode=STILL_IN_THE_AIR,
             )
         terminal.passing(f"{deliveries(count)} in the air")

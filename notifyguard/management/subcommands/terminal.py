@@ -127,7 +127,7 @@ def moment(at: datetime | None) -> str:
     """Return a time as the operator's clock shows it."""
     if at is None:
         return ""
-    return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%Y-%m-%d %H:%M}"
+    return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def _cell(value: object) -> str:

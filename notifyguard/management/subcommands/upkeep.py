@@ -95,17 +95,23 @@ def _add_prune(parser: ArgumentParser) -> None:
 
 
 def _prune(terminal: Terminal, options: Options) -> None:
-    for part in retention.parts():
-        count = part.count()
+    old = [(part, count) for part in retention.parts() if (count := part.count())]
+    for part, count in old:
         if options["dry_run"]:
-            terminal.say(f"{count:,} {part.name} would go")
-            continue
-        done = 0
-        with terminal.progress(count, part.name) as show:
-            for ended in part.prune():
-                done += ended
-                show(done)
-        terminal.say(f"{done:,} {part.name}")
+            terminal.say(f"{count:,} {part.name} would be {part.outcome}")
+        else:
+            terminal.say(f"{_prune_part(terminal, part, count):,} {part.name} {part.outcome}")
+    if not old:
+        terminal.say("Nothing is older than RETENTION says.")
+
+
+def _prune_part(terminal: Terminal, part: retention.Part, count: int) -> int:
+    done = 0
+    with terminal.progress(count, part.name) as show:
+        for ended in part.prune():
+            done += ended
+            show(done)
+    return done
 
 
 SUBCOMMANDS = (

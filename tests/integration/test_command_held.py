@@ -1,0 +1,202 @@
+"""held, release, discard-held: what was counted is what is moved, and the switches still hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from notifyguard import ledger, switchboard
+from notifyguard.decision import Sending, State
+from notifyguard.exceptions import NotAllowed
+from notifyguard.ledger import held
+from notifyguard.models import Claim, Delivery, FrozenMessage
+from tests.factories import DeliveryFactory
+from tests.mailbox import letter, rows, states, use_server
+from tests.operators import deed, events, facts, operate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def hold(pattern="*"):
+    switchboard.set_switch(pattern, Sending.HOLD, reason="a test", author="ann")
+
+
+def resume(pattern="*"):
+    switchboard.clear_switch(pattern, reason="a test", author="ann")
+
+
+@pytest.fixture
+def two_held(mailbox):
+    """A ticket mail to Ann and an invoice to Bob, held by a switch that is gone again."""
+    hold()
+    letter("ann@example.com", type="ticket.modified", key="1", subject="A ticket").send()
+    letter("bob@example.com", type="invoice.sent", subject="An invoice").send()
+    resume()
+    return mailbox
+
+
+def test_held_says_what_waits_by_type_and_rule(two_held):
+    said = operate("held")
+    assert "ticket.modified" in said
+    assert "invoice.sent" in said
+    counted = [
+        (each["type"], each["rule"], each["count"], each["people"]) for each in facts("held")
+    ]
+    assert counted == [("invoice.sent", "switch", 1, 1), ("ticket.modified", "switch", 1, 1)]
+
+
+def test_held_says_when_nothing_is(full):
+    assert "Nothing is held" in operate("held")
+    assert facts("held") == []
+
+
+def test_release_sends_what_is_held_once(two_held):
+    assert "2 sent" in deed("release", "--yes")
+    assert sorted(two_held.subjects()) == ["A ticket", "An invoice"]
+    assert states() == ["sent", "sent"]
+    assert not FrozenMessage.objects.exists()
+    with pytest.raises(CommandError, match="Nothing is held that this means"):
+        deed("release", "--yes")
+
+
+def test_what_was_released_says_by_whom_and_why(two_held):
+    deed("release", "ticket.*", "--yes")
+    (row,) = rows(state=State.SENT)
+    assert (row.rule, row.reason) == ("released", "By ann: a test")
+    assert events()[-1] == ("release", "ticket.*", "held", "queued", 1, "ann", "a test")
+
+
+def test_a_released_key_stays_taken(two_held):
+    deed("release", "--yes")
+    again = letter("ann@example.com", type="ticket.modified", key="1", subject="A ticket")
+    assert again.send() == 0
+    assert Claim.objects.get().duplicates == 1
+
+
+def test_release_of_a_pattern_leaves_the_others_held(two_held):
+    deed("release", "ticket.*", "--yes")
+    assert two_held.recipients() == ["ann@example.com"]
+    assert states() == ["held", "sent"]
+
+
+def test_release_leaves_held_what_a_switch_still_stops_and_says_so(two_held):
+    hold("invoice.*")
+    said = deed("release", "--yes")
+    assert "1 delivery of invoice.sent stay held: hold by database (invoice.*)" in said
+    assert "1 sent" in said
+    (left,) = rows(state=State.HELD)
+    assert (left.type, left.rule, left.attempt) == ("invoice.sent", "switch", 1)
+
+
+def test_release_later_leaves_it_to_the_sweeper(two_held):
+    assert "2 queued" in deed("release", "--yes", "--later")
+    assert two_held.accepted() == []
+    operate("sweep")
+    assert states() == ["sent", "sent"]
+
+
+def test_release_says_what_failed(two_held, settings):
+    use_server(settings, 1, timeout=2)
+    assert "2 failed" in deed("release", "--yes")
+    assert states() == ["failed", "failed"]
+
+
+def test_release_asks_and_without_an_answer_does_nothing(two_held):
+    with pytest.raises(CommandError, match="Add --yes"):
+        deed("release")
+    assert states() == ["held", "held"]
+
+
+@pytest.mark.parametrize(
+    ("words", "released"),
+    [
+        (["--rule", "conflict"], ["conflict"]),
+        (["--older-than", "2h"], ["old", "conflict"]),
+        (["--newer-than", "2h"], ["new"]),
+        (["--limit", "2"], ["old", "conflict"]),
+        (["ticket.*", "--older-than", "2h", "--limit", "1"], ["old"]),
+    ],
+    ids=str,
+)
+def test_who_is_chosen(full, words, released):
+    names = {}
+    for name, rule, hours in (("old", "switch", 5), ("conflict", "conflict", 4), ("new", "x", 1)):
+        row = DeliveryFactory(
+            id=ledger.new_id(),
+            state=State.HELD,
+            rule=rule,
+            wake_at=timezone.now() + timedelta(days=999),
+            created_at=timezone.now() - timedelta(hours=hours),
+        )
+        names[row.id] = name
+    deed("discard-held", "--yes", *words)
+    discarded = Delivery.objects.filter(state=State.DISCARDED).order_by("id")
+    assert [names[row.id] for row in discarded] == released
+
+
+def test_release_by_id(two_held):
+    (row,) = rows(type="invoice.sent")
+    deed("release", "--yes", "--id", str(row.id))
+    assert two_held.recipients() == ["bob@example.com"]
+
+
+def test_case_counts_in_a_pattern_whatever_the_database_thinks(two_held):
+    with pytest.raises(CommandError, match="Nothing is held"):
+        deed("release", "TICKET.*", "--yes")
+
+
+def test_discard_held_drops_what_is_held_and_keeps_its_key(two_held):
+    said = deed("discard-held", "ticket.*", "--yes")
+    assert "1 delivery discarded" in said
+    (row,) = rows(state=State.DISCARDED)
+    assert (row.rule, row.reason, row.wake_at) == ("discarded", "By ann: a test", None)
+    assert events()[-1] == ("discard_held", "ticket.*", "held", "discarded", 1, "ann", "a test")
+    again = letter("ann@example.com", type="ticket.modified", key="1", subject="A ticket")
+    assert again.send() == 0
+    assert two_held.accepted() == []
+    # The body stays for a while: somebody may have been wrong.
+    assert FrozenMessage.objects.filter(dispatch=row.dispatch).exists()
+
+
+def test_a_released_conflict_leaves_once_under_a_key_of_its_own(mailbox):
+    for subject in ("One", "Two"):
+        letter("ann@example.com", key="1", subject=subject).send()
+    deed("release", "--yes", "--rule", "conflict")
+    assert letter("ann@example.com", key="1", subject="Two").send() == 0
+    assert mailbox.subjects() == ["One", "Two"]
+
+
+def test_who_stops_in_the_middle_has_released_only_what_was_yielded(full, monkeypatch):
+    monkeypatch.setattr(held, "BATCH", 2)
+    later = timezone.now() + timedelta(days=999)
+    ids = [DeliveryFactory(state=State.HELD, wake_at=later).id for _ in range(5)]
+    batches = held.release(ids, subject="*", reason="x", actor="ann")
+    assert list(next(batches)) == ids[:2]
+    batches.close()
+    assert states() == ["held"] * 3 + ["queued"] * 2
+    assert [event[4] for event in events()] == [2]
+
+
+def test_a_row_that_somebody_else_has_moved_is_left_alone(full):
+    later = timezone.now() + timedelta(days=999)
+    ids = [DeliveryFactory(state=State.HELD, wake_at=later).id for _ in range(2)]
+    list(held.discard_held(ids[:1], subject="*", reason="x", actor="bob"))
+    list(held.release(ids, subject="*", reason="x", actor="ann"))
+    assert states() == ["discarded", "queued"]
+    assert [event[4] for event in events()] == [1, 1]
+
+
+@pytest.mark.parametrize(("reason", "actor"), [(" ", "ann"), ("why", "")])
+def test_nobody_moves_anything_without_a_reason_and_a_name(full, reason, actor):
+    row = DeliveryFactory(state=State.HELD, wake_at=timezone.now())
+    with pytest.raises(NotAllowed):
+        list(held.release([row.id], subject="*", reason=reason, actor=actor))
+    assert states() == ["held"]
+
+
+def test_release_shows_on_a_terminal_how_far_it_is(two_held):
+    said = operate("release", "--yes", "--reason", "x", terminal=True)
+    assert "] 2/2 released" in said

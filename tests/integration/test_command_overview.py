@@ -1,0 +1,165 @@
+"""status, types: which source decides and why, and what would have gone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management.base import CommandError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+import notifyguard
+from notifyguard import conf
+from notifyguard.decision import State
+from notifyguard.ledger import types_found
+from notifyguard.models import Sweep
+from tests.factories import DeliveryFactory, SwitchFactory
+from tests.mailbox import letter
+from tests.operators import deed, facts, operate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_status_of_a_project_in_which_nothing_happened(full):
+    said = operate("status")
+    assert "No switch is set: all mail leaves." in said
+    assert "Nothing waits" in said
+    assert "Last sweep: never" in said
+
+
+def test_status_says_who_set_what_and_why(full):
+    deed("hold", "ticket.*", "--until", "2h")
+    said = operate("status")
+    for word in ("ticket.*", "hold", "database", "ann", "a test"):
+        assert word in said
+    (switch,) = facts("status")["switches"]
+    assert (switch["author"], switch["reason"], switch["ended"]) == ("ann", "a test", False)
+
+
+def test_status_says_which_source_decides_on_each_type(full, monkeypatch):
+    full.NOTIFYGUARD = {"IN_TESTS": "full", "TYPES": {"invoice.*": {"sending": "hold"}}}
+    for type in ("auth.password_reset", "invoice.sent", "ticket.modified", "z.open"):
+        DeliveryFactory(type=type)
+    SwitchFactory(pattern="ticket.*", author="ann")
+    decided = {each["type"]: each for each in facts("status")["types"]}
+    assert decided["auth.password_reset"]["critical"] is True
+    assert decided["invoice.sent"]["why"] == "hold by settings (TYPES)"
+    assert decided["ticket.modified"]["why"].startswith("hold by database (ticket.*), set by ann")
+    assert decided["z.open"]["sending"] == "open"
+    monkeypatch.setenv("NOTIFYGUARD_SENDING", "hold")
+    assert {each["sending"] for each in facts("status")["types"]} == {"hold"}
+    assert "environment" in operate("status")
+
+
+def test_status_marks_a_switch_that_has_ended(full):
+    SwitchFactory(expires_at=timezone.now() - timedelta(minutes=1))
+    assert "(ended)" in operate("status")
+
+
+def test_status_says_how_much_waits_and_for_how_long(full):
+    for state, hours in ((State.HELD, 3), (State.HELD, 5), (State.UNCERTAIN, 1)):
+        DeliveryFactory(
+            state=state,
+            created_at=timezone.now() - timedelta(hours=hours),
+            wake_at=timezone.now() + timedelta(days=9),
+        )
+    waiting = {each["state"]: each["count"] for each in facts("status")["waiting"]}
+    assert waiting == {"held": 2, "uncertain": 1}
+    assert "5 h" in operate("status")
+
+
+@pytest.mark.parametrize(
+    ("swept", "due", "missing"),
+    [(None, True, True), (6, True, True), (4, True, False), (6, False, False)],
+)
+def test_status_warns_when_rows_are_due_and_nobody_sweeps(full, swept, due, missing):
+    now = timezone.now()
+    if swept:
+        at = now - timedelta(minutes=swept)
+        Sweep.objects.create(ran_at=at, examined_until=at)
+    if due:
+        DeliveryFactory(state=State.QUEUED, wake_at=now - timedelta(seconds=1))
+    assert ("no sweeper has run for 5 minutes" in operate("status")) is missing
+    assert facts("status")["sweeper_is_missing"] is missing
+
+
+def test_status_since_is_the_report_of_a_rehearsal(mailbox):
+    DeliveryFactory(created_at=timezone.now() - timedelta(hours=3), state=State.DISCARDED)
+    with notifyguard.suppressed("ticket.*", reason="rehearsal"):
+        for _ in range(2):
+            letter("ann@example.com").send()
+        letter("bob@example.com", "carol@example.com").send()
+        letter(type="invoice.sent").send()
+    said = operate("status", "--since", "2h")
+    assert "4 messages to 3 people would have gone" in said
+    told = facts("status", "--since", "2h")
+    counted = [
+        (each["type"], each["state"], each["rule"], each["count"], each["people"])
+        for each in told["counts"]
+    ]
+    assert counted == [
+        ("invoice.sent", "sent", "", 1, 1),
+        ("ticket.modified", "discarded", "suppressed", 4, 3),
+    ]
+    assert told["people_kept_back"] == 3
+
+
+def test_status_since_a_time_to_come_is_refused(full):
+    with pytest.raises(CommandError, match="yet to come"):
+        operate("status", "--since", "2999-01-01")
+    assert "No message since" in operate("status", "--since", "1h")
+
+
+def test_types_are_found_with_how_many_and_when(full):
+    DeliveryFactory(type="auth.password_reset")
+    for _ in range(2):
+        DeliveryFactory(type="ticket.modified", created_at=timezone.now() - timedelta(hours=2))
+    said = operate("types")
+    assert "critical" in said
+    assert "2 h" in said
+    assert [(each["type"], each["count"]) for each in facts("types")] == [
+        ("auth.password_reset", 1),
+        ("ticket.modified", 2),
+    ]
+
+
+def test_types_print_settings_that_can_be_pasted(full):
+    full.NOTIFYGUARD = {
+        "IN_TESTS": "full",
+        "TYPES": {"ticket.modified": {"sending": "hold", "in_transaction": "defer"}},
+    }
+    for type in ("ticket.modified", "auth.password_reset", "it's.odd"):
+        DeliveryFactory(type=type)
+    pasted: dict[str, object] = {}
+    exec(operate("types").partition("changes nothing:")[2], pasted)
+    assert pasted["NOTIFYGUARD"] == {
+        "TYPES": {
+            "auth.password_reset": {"critical": True},
+            "it's.odd": {},
+            "ticket.modified": {"sending": "hold", "in_transaction": "defer"},
+        }
+    }
+    assert conf.read(pasted["NOTIFYGUARD"]).problems == ()
+
+
+def test_types_count_no_further_than_they_must(full, monkeypatch):
+    monkeypatch.setattr(types_found, "COUNTED", 2)
+    for _ in range(4):
+        DeliveryFactory(type="ticket.modified")
+    assert "more than 2" in operate("types")
+
+
+def test_types_cost_one_jump_for_each_and_scan_no_table(full):
+    for type in ("a", "b", "c"):
+        for _ in range(3):
+            DeliveryFactory(type=type)
+    with CaptureQueriesContext(connection) as queries:
+        assert list(types_found.names()) == ["a", "b", "c"]
+    assert len(queries) == 4
+
+
+def test_types_say_when_none_was_found(full):
+    assert "nothing has been sent" in operate("types")
+    assert facts("types") == []

@@ -1,0 +1,43 @@
+"""``manage.py notifyguard`` as an operator types it, within the test's own process."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+from django.core.management import call_command
+
+from notifyguard.models import Event
+
+
+class Tty(StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def operate(*words: str, terminal: bool = False) -> str:
+    """Run a subcommand; return what it wrote, warnings and progress too."""
+    written = Tty() if terminal else StringIO()
+    call_command("notifyguard", *words, stdout=written, stderr=written)
+    return written.getvalue()
+
+
+def facts(*words: str) -> Any:
+    """Run a subcommand with ``--json``; return what it says."""
+    written = StringIO()
+    call_command("notifyguard", *words, "--json", stdout=written, stderr=StringIO())
+    return json.loads(written.getvalue())
+
+
+def deed(*words: str) -> str:
+    """Run a subcommand that asks for a reason and an actor."""
+    return operate(*words, "--reason", "a test", "--actor", "ann")
+
+
+def events() -> list[tuple[Any, ...]]:
+    """What is on record: action, subject, before, after, count, actor, reason; the oldest first."""
+    columns = ("action", "subject", "before", "after", "count", "actor", "reason")
+    return list(Event.objects.order_by("id").values_list(*columns))
