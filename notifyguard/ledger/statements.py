@@ -46,9 +46,13 @@ _COLUMNS = (
     ("changed_at", "timestamptz"),
     ("wake_at", "timestamptz"),
 )
-_ON_CONFLICT = f"ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = {CLAIM}.duplicates + 1"
+# A delivery that meets its own claim, as a released one does, is no duplicate of itself.
+_ON_CONFLICT = (
+    f"ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = {CLAIM}.duplicates"
+    f" + CASE WHEN {CLAIM}.delivery = excluded.delivery THEN 0 ELSE 1 END"
+)
 # Never INSERT IGNORE: it turns a refused value into NULL, and uniqueness is gone.
-_ON_TAKEN_KEY = {"mysql": "ON DUPLICATE KEY UPDATE duplicates = duplicates + 1"}
+_ON_TAKEN_KEY = {"mysql": "ON DUPLICATE KEY UPDATE duplicates = duplicates + (delivery <> VALUES(delivery))"}
 _NAMES = tuple(name for name, _ in _COLUMNS)
 _STORED = tuple(name for name in _NAMES if name != "fingerprint")
 
