@@ -28,10 +28,8 @@ class Frozen:
 
 
 def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
-    """Store a message once, in the transaction of the rows that wait for it."""
+    """Store a message, in the transaction of the rows that wait for it."""
     alias = database.alias()
-    if FrozenMessage.objects.using(alias).filter(dispatch=dispatch).exists():
-        return  # another recipient of the same message waits for another reason
     payload = json.dumps(frozen.payload, ensure_ascii=True, separators=(",", ":"))
     size = len(payload) + sum(map(len, frozen.blobs.values()))
     FrozenMessage.objects.using(alias).create(

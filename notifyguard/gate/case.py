@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from notifyguard import ledger
+from notifyguard import hold, ledger
 from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.fingerprint import fingerprint
+from notifyguard.channels.freezing import freeze
 from notifyguard.channels.transport import Receipt, Verdict
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, Sending, State
@@ -35,6 +36,7 @@ class Case:
         settings: as they stood when it came.
         passing: the entries that nothing has stopped so far.
         outcomes: by recipient, what is settled.
+        kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
         returned: what the backend returned for it.
     """
@@ -43,6 +45,7 @@ class Case:
     settings: Settings
     passing: list[Entry] = field(default_factory=list)
     outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
+    kept: bool = False
     prepared: Any = None
     returned: Any = 0
 
@@ -86,12 +89,17 @@ class Case:
             _stop(entry, decision)
         return entries
 
-    def settle(self, entries: Iterable[Entry]) -> None:
+    def freeze(self) -> hold.Frozen | None:
+        """Return the message frozen, or ``None`` if it is stored already."""
+        return None if self.kept else freeze(self.dispatch.message)
+
+    def settle(self, entries: Sequence[Entry]) -> None:
         """Take the entries' states as final."""
         for entry in entries:
             self.outcomes[entry.recipient] = RecipientOutcome(
                 entry.recipient, entry.state, entry.rule, entry.reason
             )
+        self.kept = self.kept or any(entry.frozen for entry in entries)
         self.passing = [entry for entry in self.passing if entry.recipient not in self.outcomes]
 
     def receive(self, receipt: Receipt) -> list[Entry]:

@@ -9,7 +9,6 @@ from django.db import DatabaseError
 
 from notifyguard import ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
-from notifyguard.channels.freezing import freeze
 from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, State
@@ -125,7 +124,7 @@ class Passage:
 
     def stop(self, case: Case, decision: Decision, entries: list[Entry], board: Board) -> None:
         """Record entries that a decision stops, with their message if it is kept."""
-        kept = freeze(case.dispatch.message) if decision.keeps_body else None
+        kept = case.freeze() if decision.keeps_body else None
         won = ledger.record(entries, board.generation, kept)
         lost = [entry for entry in entries if entry not in won]
         case.settle(won)
@@ -305,6 +304,6 @@ def combined(returned: list[Any]) -> Any:
 
 def _duplicates(entries: Sequence[Entry]) -> list[Entry]:
     for entry in entries:
-        entry.state, entry.rule = State.DUPLICATE, "once"
+        entry.state, entry.rule, entry.frozen = State.DUPLICATE, "once", False
         entry.reason = "Another delivery holds its key."
     return list(entries)

@@ -74,7 +74,7 @@ def _present_board() -> Board:
 
 def _set_aside(case: Case, board: Board) -> None:
     for decision, entries in case.judge(board).items():
-        frozen = freeze(case.dispatch.message) if decision.keeps_body else None
+        frozen = case.freeze() if decision.keeps_body else None
         ledger.note(entries, frozen)
         case.settle(entries)
 

@@ -38,9 +38,7 @@ def look(keys: Sequence[UUID]) -> dict[UUID, Taken]:
         return {}
     connection = database.connection()
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            found = statements.count_duplicates_on_postgresql(cursor, keys)
-        return {key: Taken(delivery, fingerprint) for key, delivery, fingerprint in found}
+        return database.retrying(partial(_look_at_once, connection, keys))
     return _look_and_count(connection, keys)
 
 
@@ -67,15 +65,31 @@ def record(
     """
     won: list[Entry] = []
     left = list(entries)
-    while left:
-        written = _record(left, generation, frozen)
-        won += [entry for entry in left if entry.id in written]
-        lost = [entry for entry in left if entry.id not in written]
-        held = {entry.id: takeover.take_over(entry, generation) for entry in lost}
-        won += [entry for entry in lost if held[entry.id] is Holder.EVICTED]
-        # The holder failed between our claim and now: its key is free, and nobody sends.
-        left = [entry for entry in lost if held[entry.id] is Holder.GONE]
+    try:
+        while left:
+            written = _record(left, generation, frozen)
+            won += [entry for entry in left if entry.id in written]
+            lost = [entry for entry in left if entry.id not in written]
+            left = _take_over(lost, generation, won)
+    except StaleBoard:
+        rows.withdraw(won)
+        raise
     return won
+
+
+def _take_over(lost: Sequence[Entry], generation: int, won: list[Entry]) -> list[Entry]:
+    """Add to ``won`` what can be taken over; return the entries whose holder is gone.
+
+    A holder that failed since our claim has freed its key, and nobody sends.
+    """
+    gone = []
+    for entry in lost:
+        holder = database.retrying(partial(takeover.take_over, entry, generation))
+        if holder is Holder.EVICTED:
+            won.append(entry)
+        elif holder is Holder.GONE:
+            gone.append(entry)
+    return gone
 
 
 def _record(entries: Sequence[Entry], generation: int, frozen: hold.Frozen | None) -> set[UUID]:
@@ -116,6 +130,12 @@ def _record_in_steps(
         if frozen is not None and won:
             hold.keep(won[0].dispatch, frozen, at)
     return {entry.id for entry in won}
+
+
+def _look_at_once(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict[UUID, Taken]:
+    with connection.cursor() as cursor:
+        found = statements.count_duplicates_on_postgresql(cursor, keys)
+    return {key: Taken(delivery, fingerprint) for key, delivery, fingerprint in found}
 
 
 def _look_and_count(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict[UUID, Taken]:

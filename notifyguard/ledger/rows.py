@@ -67,12 +67,17 @@ def give_up(entries: Sequence[Entry]) -> None:
 
 
 def withdraw(entries: Sequence[Entry]) -> None:
-    """Take back claims as if they had never been: the decision is made anew."""
+    """Take back rows of which nothing was handed over, as if they had never been.
+
+    For entries whose decision is made anew.
+    """
     with database.short_transaction() as connection:
         for entry in entries:
-            if _waiting_row(connection, entry).delete()[0]:
-                free(connection, [entry])
+            deliveries(connection).filter(id=entry.id, attempt=entry.attempt).delete()
+            free(connection, [entry])
             entry.state = State.QUEUED
+        for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
+            hold.drop_if_done(dispatch)
 
 
 def expired(entries: Sequence[Entry]) -> list[Entry]:

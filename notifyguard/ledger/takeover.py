@@ -46,6 +46,8 @@ def take_over(entry: Entry, generation: int) -> Holder:
     Raises:
         StaleBoard: a switch was set meanwhile; nothing was written.
     """
+    if entry.key is None:
+        return Holder.LIVE
     with database.short_transaction() as connection:
         if statements.lock_generation(connection) != generation:
             raise StaleBoard
@@ -75,6 +77,8 @@ def evict(connection: BaseDatabaseWrapper, entry: Entry) -> bool:
         connection: in the transaction that has just met the claim, and so locked it.
         entry: queued, its message kept.
     """
+    if entry.key is None:
+        return False
     claims = Claim.objects.using(connection.alias).filter(key=entry.key)
     theirs = claims.values_list("delivery", flat=True).get()
     evicted = (
