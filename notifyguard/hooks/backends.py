@@ -26,11 +26,11 @@ _OUR_SMTP = "notifyguard.backends.smtp.EmailBackend"
 
 def install() -> None:
     """Guard every backend class there is, and every one that will be."""
-    patching.replace(BaseEmailBackend, "__init_subclass__", _guarding_init_subclass())
+    patching.replace(BaseEmailBackend, "__init_subclass__", _guarding_init_subclass)
     for cls in _with_subclasses(BaseEmailBackend):
         guard_class(cls)
     for module in _modules_that_import_backends():
-        patching.replace(module, "import_string", _guarding_import(module.import_string))
+        patching.replace(module, "import_string", _guarding_import)
 
 
 def guard_class(cls: type) -> None:
@@ -44,7 +44,7 @@ def guard_class(cls: type) -> None:
         attribute = vars(owner).get("send_messages")
         if attribute is None or patching.is_ours(attribute) or _is_mock(attribute):
             continue
-        patching.replace(owner, "send_messages", _guarded(attribute))
+        patching.replace(owner, "send_messages", _guarded)
 
 
 def _guarded(original: Any) -> Callable[..., Any]:
@@ -99,9 +99,7 @@ def _with_subclasses(cls: type) -> Iterator[type]:
         yield from _with_subclasses(subclass)
 
 
-def _guarding_init_subclass() -> Any:
-    earlier = vars(BaseEmailBackend).get("__init_subclass__")
-
+def _guarding_init_subclass(earlier: Any) -> Any:
     def guard_subclass(cls: type[Any], /, **kwargs: Any) -> None:
         if earlier is None:
             super(BaseEmailBackend, cls).__init_subclass__(**kwargs)

@@ -30,10 +30,10 @@ _SUPPRESSED = (
 def install() -> None:
     """Run each of them inside ``suppressed()``."""
     for owner, name, reason in _SUPPRESSED:
-        patching.replace(owner, name, _suppressed(vars(owner)[name], reason))
+        patching.replace(owner, name, functools.partial(_suppressed, reason))
 
 
-def _suppressed(original: Callable[..., Any], reason: str) -> Callable[..., Any]:
+def _suppressed(reason: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def run(*args: Any, **kwargs: Any) -> Any:
         with context.suppressed("*", reason=reason, automatic=True):

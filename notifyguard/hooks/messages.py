@@ -19,9 +19,9 @@ CONNECTION = "_connection" if "connection" in vars(EmailMessage) else "connectio
 
 def install() -> None:
     """Wrap ``send`` and ``message``, and see each connection that a message is given."""
-    patching.replace(EmailMessage, "send", GuardedSend(vars(EmailMessage)["send"]))
-    patching.replace(EmailMessage, "message", _without_pass(vars(EmailMessage)["message"]))
-    patching.replace(EmailMessage, CONNECTION, GuardedConnection(CONNECTION))
+    patching.replace(EmailMessage, "send", GuardedSend)
+    patching.replace(EmailMessage, "message", _without_pass)
+    patching.replace(EmailMessage, CONNECTION, lambda _: GuardedConnection(CONNECTION))
 
 
 class GuardedSend:
@@ -101,7 +101,7 @@ def _guard_get_connection(cls: type) -> None:
             return
         attribute = vars(owner).get("get_connection")
         if isinstance(attribute, FunctionType) and not patching.is_ours(attribute):
-            patching.replace(owner, "get_connection", _guarding_result(attribute))
+            patching.replace(owner, "get_connection", _guarding_result)
 
 
 def _guarding_result(original: Callable[..., Any]) -> Callable[..., Any]:

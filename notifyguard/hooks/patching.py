@@ -6,7 +6,7 @@ originals would keep every backend class that a test defines alive for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -28,10 +28,20 @@ class _Mark:
     original: object
 
 
-def replace(owner: Any, name: str, replacement: Any) -> None:
-    """Put ``replacement`` where ``owner`` itself (not a base of it) holds ``name``."""
-    mark = _Mark(replacement, vars(owner).get(name, _ABSENT))
-    vars(replacement)[_MARK] = mark
+def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace what ``owner`` itself, and not a base of it, holds under ``name``.
+
+    The original is read once: of two threads that replace it at the same time the
+    later one wins, and neither takes the other's replacement for the original.
+
+    Args:
+        owner: a class or module.
+        name: the attribute.
+        make: makes the replacement out of the original, or of ``None``.
+    """
+    original = vars(owner).get(name, _ABSENT)
+    replacement = make(None if original is _ABSENT else original)
+    vars(replacement)[_MARK] = _Mark(replacement, original)
     setattr(owner, name, replacement)
     _places.setdefault(owner, set()).add(name)
 

@@ -19,9 +19,8 @@ _NOTHING_SAID = context.Ambient()
 
 def install() -> None:
     """Wrap ``on_commit`` and ``close`` of every database connection."""
-    methods = vars(BaseDatabaseWrapper)
-    patching.replace(BaseDatabaseWrapper, "on_commit", _capturing(methods["on_commit"]))
-    patching.replace(BaseDatabaseWrapper, "close", _closing_beside(methods["close"]))
+    patching.replace(BaseDatabaseWrapper, "on_commit", _capturing)
+    patching.replace(BaseDatabaseWrapper, "close", _closing_beside)
 
 
 def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
