@@ -65,6 +65,8 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "pattern", "everything", "sending", "reason", "author", "set_at", "expires_at",
     )  # fmt: skip
     readonly_fields = ("author", "set_at")
+    # None is deleted by the dozen: each needs its reason.
+    actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the ledger's rows, past routers."""
@@ -73,12 +75,6 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What a switch is for stays; another one is another switch."""
         return (*self.readonly_fields, *(("pattern", "everything") if obj else ()))
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave out the deletion of many: each needs its reason."""
-        actions: dict[str, Any] = super().get_actions(request)
-        actions.pop("delete_selected", None)
-        return actions
 
     # Django would wrap both views in a transaction of theirs. A switch is set in a
     # short one of its own, which is tried again when it lost a race for locks.
