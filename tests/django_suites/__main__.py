@@ -68,7 +68,7 @@ def _run(mode: str, tests: Path, suites: Sequence[str]) -> Report:
         written = Path(directory, "report.json")
         print(f"{mode}: running {', '.join(suites)}", flush=True)
         ran = subprocess.run(
-            [sys.executable, "runtests.py", *ARGUMENTS, *suites],
+            [sys.executable, "-W", "error", "runtests.py", *ARGUMENTS, *suites],
             cwd=tests,
             env=os.environ | _environment(mode, written),
             capture_output=True,
