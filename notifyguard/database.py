@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -159,11 +159,23 @@ def aside() -> BaseDatabaseWrapper:
         _aside.__init__()  # type: ignore[misc]
     if ours.alias not in _aside.opened:
         beside = connections.create_connection(ours.alias)
+        beside.settings_dict = _settings_beside(ours)
         beside.inc_thread_sharing()
         _aside.opened[ours.alias] = beside
     beside = _aside.opened[ours.alias]
     beside.close_if_unusable_or_obsolete()
     return beside
+
+
+def _settings_beside(ours: BaseDatabaseWrapper) -> dict[str, Any]:
+    # It ends with the caller's connection: by a CONN_MAX_AGE of its own (0 by default)
+    # it would be opened anew for every message.
+    changed = {**ours.settings_dict, "AUTOCOMMIT": True, "CONN_MAX_AGE": None}
+    if ours.vendor == "sqlite":
+        # A large transaction of the caller locks readers out until it ends; to wait
+        # for that is to wait for ourselves.
+        changed["OPTIONS"] = {**changed["OPTIONS"], "timeout": 0}
+    return changed
 
 
 def close_aside(closed: BaseDatabaseWrapper) -> None:
@@ -175,4 +187,4 @@ def close_aside(closed: BaseDatabaseWrapper) -> None:
 
 
 def in_memory(ours: BaseDatabaseWrapper) -> bool:
-    return bool(getattr(ours, "isin_memory_db", lambda: False)())
+    return bool(getattr(ours, "is_in_memory_db", lambda: False)())
