@@ -28,6 +28,11 @@ def resume(pattern="*"):
     switchboard.clear_switch(pattern, reason="a test", author="ann")
 
 
+def held_row(**more):
+    later = timezone.now() + timedelta(days=999)
+    return DeliveryFactory(id=ledger.new_id(), state=State.HELD, wake_at=later, **more)
+
+
 @pytest.fixture
 def two_held(mailbox):
     """A ticket mail to Ann and an invoice to Bob, held by a switch that is gone again."""
@@ -124,13 +129,7 @@ def test_release_asks_and_without_an_answer_does_nothing(two_held):
 def test_who_is_chosen(full, words, released):
     names = {}
     for name, rule, hours in (("old", "switch", 5), ("conflict", "conflict", 4), ("new", "x", 1)):
-        row = DeliveryFactory(
-            id=ledger.new_id(),
-            state=State.HELD,
-            rule=rule,
-            wake_at=timezone.now() + timedelta(days=999),
-            created_at=timezone.now() - timedelta(hours=hours),
-        )
+        row = held_row(rule=rule, created_at=timezone.now() - timedelta(hours=hours))
         names[row.id] = name
     deed("discard-held", "--yes", *words)
     discarded = Delivery.objects.filter(state=State.DISCARDED).order_by("id")
@@ -171,8 +170,7 @@ def test_a_released_conflict_leaves_once_under_a_key_of_its_own(mailbox):
 
 def test_who_stops_in_the_middle_has_released_only_what_was_yielded(full, monkeypatch):
     monkeypatch.setattr(held, "BATCH", 2)
-    later = timezone.now() + timedelta(days=999)
-    ids = [DeliveryFactory(state=State.HELD, wake_at=later).id for _ in range(5)]
+    ids = [held_row().id for _ in range(5)]
     batches = held.release(ids, subject="*", reason="x", actor="ann")
     assert list(next(batches)) == ids[:2]
     batches.close()
@@ -181,8 +179,7 @@ def test_who_stops_in_the_middle_has_released_only_what_was_yielded(full, monkey
 
 
 def test_a_row_that_somebody_else_has_moved_is_left_alone(full):
-    later = timezone.now() + timedelta(days=999)
-    ids = [DeliveryFactory(state=State.HELD, wake_at=later).id for _ in range(2)]
+    ids = [held_row().id for _ in range(2)]
     list(held.discard_held(ids[:1], subject="*", reason="x", actor="bob"))
     list(held.release(ids, subject="*", reason="x", actor="ann"))
     assert states() == ["discarded", "queued"]
@@ -191,7 +188,7 @@ def test_a_row_that_somebody_else_has_moved_is_left_alone(full):
 
 @pytest.mark.parametrize(("reason", "actor"), [(" ", "ann"), ("why", "")])
 def test_nobody_moves_anything_without_a_reason_and_a_name(full, reason, actor):
-    row = DeliveryFactory(state=State.HELD, wake_at=timezone.now())
+    row = held_row()
     with pytest.raises(NotAllowed):
         list(held.release([row.id], subject="*", reason=reason, actor=actor))
     assert states() == ["held"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management.base import CommandError
@@ -15,10 +17,16 @@ from notifyguard import clock
 from notifyguard.decision import State
 from notifyguard.models import Switch
 from tests.factories import DeliveryFactory, SwitchFactory
-from tests.mailbox import letter, rows, states
+from tests.mailbox import letter, rows, states, use_server
 from tests.operators import Tty, deed, events, operate
+from tests.threads import threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def end() -> Any:
+    """When the one switch there is ends."""
+    return Switch.objects.get().expires_at
 
 
 def test_hold_stops_mail_and_resume_opens_it_again(mailbox):
@@ -100,7 +108,7 @@ def test_discard_needs_an_end(full):
     with pytest.raises(CommandError, match="--until"):
         deed("set", "ticket.*", "discard")
     deed("set", "ticket.*", "discard", "--until", "2h")
-    left = Switch.objects.get().expires_at - timezone.now()
+    left = end() - timezone.now()
     assert timedelta(minutes=119) < left <= timedelta(minutes=120)
 
 
@@ -123,7 +131,7 @@ def test_set_open_makes_an_exception_from_a_wider_hold(mailbox):
 def test_a_date_is_meant_in_the_present_time_zone(full, text, expected):
     full.TIME_ZONE = "Asia/Tokyo"
     deed("hold", "--until", text)
-    assert Switch.objects.get().expires_at == datetime.fromisoformat(expected)
+    assert end() == datetime.fromisoformat(expected)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +186,24 @@ def test_a_switch_that_has_ended_is_not_said_to_stop_mail(full):
 
 def test_wait_returns_at_once_when_nothing_is_in_the_air(full):
     assert "Nothing of it is in the air" in deed("hold", "--wait")
+
+
+def test_wait_returns_when_what_was_in_the_air_has_landed(mailbox, full, mail_server):
+    use_server(full, mail_server.port, timeout=2)
+    with threads(1) as started:
+        sending = started.start(_give_up_on, letter("hang@example.com"))
+        while states() != ["in_flight"]:
+            time.sleep(0.01)
+        deed("hold", "--wait")
+        assert states() == ["uncertain"]
+        assert sending.result() == "SMTPServerDisconnected"
+
+
+def _give_up_on(message):
+    try:
+        message.send()
+    except Exception as error:
+        return type(error).__name__
 
 
 def test_wait_gives_up_with_a_status_of_its_own(full):
@@ -237,4 +263,4 @@ def test_naive_times_where_the_project_uses_them(full):
     full.USE_TZ = False
     deed("hold", "--until", "2h")
     deed("hold", "--until", f"{clock.now(connection) + timedelta(hours=1):%Y-%m-%dT%H:%M}")
-    assert timezone.is_naive(Switch.objects.get().expires_at)
+    assert timezone.is_naive(end())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,6 +26,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def ago(days):
     return timezone.now() - timedelta(days=days)
+
+
+def delivery(**more):
+    return DeliveryFactory(**more)
+
+
+def frozen(**more):
+    message: Any = RichMessageFactory(**more)
+    return freeze(message)
 
 
 @pytest.fixture
@@ -59,7 +69,7 @@ def test_a_sweep_that_is_told_to_end_queues_the_rest_again(three_due):
 def test_a_loop_ends_cleanly_when_it_is_told_to(full, process_environment, number):
     words = ["notifyguard", "sweep", "--loop", "--every", "3600"]
     # A lapsed lease, so that the loop has something to say once it runs.
-    DeliveryFactory(state=State.IN_FLIGHT, created_at=ago(1))
+    delivery(state=State.IN_FLIGHT, created_at=ago(1))
     with subprocess.Popen(
         [sys.executable, "-m", "django", *words],
         env=process_environment,
@@ -76,8 +86,8 @@ def test_a_loop_ends_cleanly_when_it_is_told_to(full, process_environment, numbe
 
 
 def test_prune_deletes_what_is_old_and_settled(full):
-    DeliveryFactory(created_at=ago(91))
-    kept = DeliveryFactory(created_at=ago(89))
+    delivery(created_at=ago(91))
+    kept = delivery(created_at=ago(89))
     assert "1 deliveries deleted" in operate("prune")
     assert Delivery.objects.get() == kept
     assert [event[:5] for event in events()] == [("prune", "deliveries", "", "deleted", 1)]
@@ -85,29 +95,29 @@ def test_prune_deletes_what_is_old_and_settled(full):
 
 @pytest.mark.parametrize("state", ["queued", "claimed", "uncertain", "held"])
 def test_prune_never_deletes_what_waits(full, state):
-    row = DeliveryFactory(state=state, created_at=ago(999))
+    row = delivery(state=state, created_at=ago(999))
     ClaimFactory(delivery=row.id, claimed_at=ago(999))
-    hold.keep(row.dispatch, freeze(RichMessageFactory()), ago(999))
+    hold.keep(row.dispatch, frozen(), ago(999))
     operate("prune")
     assert states() == [state]
     assert Claim.objects.count() == FrozenMessage.objects.count() == 1
 
 
 def test_prune_calls_uncertain_what_was_in_the_air_all_that_time(full):
-    DeliveryFactory(state=State.IN_FLIGHT, created_at=ago(91))
+    delivery(state=State.IN_FLIGHT, created_at=ago(91))
     assert "1 deliveries in the air made uncertain" in operate("prune")
     assert states() == ["uncertain"]
     assert "Nothing is older" in operate("prune")
 
 
 def test_prune_leaves_what_was_settled_lately_however_old(full):
-    DeliveryFactory(created_at=ago(91), changed_at=ago(1))
+    delivery(created_at=ago(91), changed_at=ago(1))
     operate("prune")
     assert states() == ["sent"]
 
 
 def test_prune_frees_old_keys_whose_delivery_is_settled_or_gone(full):
-    settled, open_row = DeliveryFactory(), DeliveryFactory(state=State.HELD)
+    settled, open_row = delivery(), delivery(state=State.HELD)
     for row in (settled, open_row):
         ClaimFactory(delivery=row.id, claimed_at=ago(401))
     ClaimFactory(claimed_at=ago(401))
@@ -117,18 +127,18 @@ def test_prune_frees_old_keys_whose_delivery_is_settled_or_gone(full):
 
 
 def test_prune_drops_bodies_of_what_is_settled_for_that_long(full):
-    frozen = freeze(RichMessageFactory(attachments=[("a.bin", b"\0\1", "application/x-a")]))
+    kept = frozen(attachments=[("a.bin", b"\0\1", "application/x-a")])
     dispatches = {}
     for name, state, changed in (
         ("old", State.DISCARDED, ago(4)),
         ("lately", State.DISCARDED, ago(1)),
         ("held", State.HELD, ago(9)),
     ):
-        row = DeliveryFactory(state=state, created_at=ago(9), changed_at=changed)
-        hold.keep(row.dispatch, frozen, ago(9))
+        row = delivery(state=state, created_at=ago(9), changed_at=changed)
+        hold.keep(row.dispatch, kept, ago(9))
         dispatches[name] = row.dispatch
     orphan = uuid4()
-    hold.keep(orphan, frozen, ago(9))
+    hold.keep(orphan, kept, ago(9))
     assert "2 bodies deleted" in operate("prune")
     left = {dispatches["lately"], dispatches["held"]}
     assert set(FrozenMessage.objects.values_list("dispatch", flat=True)) == left
@@ -139,7 +149,7 @@ def test_prune_goes_on_past_what_stays(full, monkeypatch):
     monkeypatch.setattr("notifyguard.ledger.retention.BATCH", 2)
     for number in range(7):
         state = State.HELD if number % 3 == 0 else State.SENT
-        DeliveryFactory(created_at=ago(100 - number), state=state)
+        delivery(created_at=ago(100 - number), state=state)
     assert "4 deliveries deleted" in operate("prune")
     assert states() == ["held"] * 3
 
@@ -147,7 +157,7 @@ def test_prune_goes_on_past_what_stays(full, monkeypatch):
 def test_prune_ends_each_batch_in_a_transaction_of_its_own(full, monkeypatch):
     monkeypatch.setattr("notifyguard.ledger.retention.BATCH", 2)
     for _ in range(5):
-        DeliveryFactory(created_at=ago(91))
+        delivery(created_at=ago(91))
     from notifyguard.ledger import retention
 
     (part,) = [part for part in retention.parts() if part.name == "deliveries"]
@@ -160,7 +170,7 @@ def test_prune_ends_each_batch_in_a_transaction_of_its_own(full, monkeypatch):
 
 
 def test_a_dry_run_only_counts(full):
-    DeliveryFactory(created_at=ago(91))
+    delivery(created_at=ago(91))
     assert "1 deliveries would be deleted" in operate("prune", "--dry-run")
     assert Delivery.objects.count() == 1
     assert events() == []
@@ -168,6 +178,6 @@ def test_a_dry_run_only_counts(full):
 
 def test_retention_is_what_the_settings_say(full):
     full.NOTIFYGUARD = {"IN_TESTS": "full", "RETENTION": {"deliveries": 1}}
-    DeliveryFactory(created_at=ago(2))
+    delivery(created_at=ago(2))
     operate("prune")
     assert states() == []
