@@ -50,10 +50,13 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError
 
 def tables_are_missing() -> bool:
     """Tell whether the ledger's tables have never been made; not whether it is down."""
-    beside = database.aside()
+    ours = database.connection()
+    # On SQLite the caller's transaction may lock out the connection beside it, and
+    # a question that fails does not break it.
+    asked = ours if ours.vendor == "sqlite" else database.aside()
     try:
-        with beside.cursor() as cursor:
-            return Control._meta.db_table not in beside.introspection.table_names(cursor)
+        with asked.cursor() as cursor:
+            return Control._meta.db_table not in asked.introspection.table_names(cursor)
     except (DatabaseError, InterfaceError):
         return False
 
