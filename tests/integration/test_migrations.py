@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.core.mail import mail_admins, send_mail
+from django.contrib.auth.models import Group
+from django.core.mail import EmailMessage, mail_admins, send_mail
 from django.core.management import call_command
-from django.db import connection, migrations, models
+from django.db import OperationalError, connection, migrations, models
+from django.db.backends.signals import connection_created
 from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.optimizer import MigrationOptimizer
@@ -18,8 +23,8 @@ from django.db.migrations.writer import MigrationWriter
 from django.db.models.signals import post_migrate
 
 import notifyguard
-from notifyguard import switchboard
-from notifyguard.decision import Sending
+from notifyguard import database, switchboard
+from notifyguard.decision import Sending, State
 from notifyguard.gate import failures
 from notifyguard.models import Claim, Control, FrozenMessage
 from notifyguard.operations import Unsuppress
@@ -149,9 +154,8 @@ def test_the_administrators_are_still_mailed(project, settings, atomic):
     assert states(type="django.admins") == ["sent"]
 
 
+@pytest.mark.needs("sqlite", "postgresql")  # where a whole migration is one transaction
 def test_what_is_suppressed_in_a_migration_that_fails_is_undone_with_it(project):
-    if not connection.features.can_rollback_ddl:
-        pytest.skip("needs sqlite or postgresql: a migration there is one transaction")
     with pytest.raises(RuntimeError, match="broken"):
         apply(running(assess, breaks))
     assert rows() == []
@@ -327,6 +331,46 @@ def test_a_bad_pattern_or_reason_is_told_when_the_migration_is_loaded(pattern, r
         Unsuppress(pattern, reason, [])
 
 
+def test_a_migration_does_not_connect_anew_for_every_mail(project):
+    opened: list[Any] = []
+
+    def connected(connection, **kwargs: Any) -> None:
+        opened.append(connection)
+
+    connection_created.connect(connected)
+    try:
+        apply(running(assess, assess))
+    finally:
+        connection_created.disconnect(connected)
+    assert len(rows()) == 6
+    assert len(opened) <= 1
+
+
+@pytest.mark.needs("sqlite")
+def test_a_migration_too_large_for_the_cache_does_not_wait_for_itself(project):
+    def spill(*args) -> None:
+        Group.objects.bulk_create(Group(name=f"{n:0150}") for n in range(500))
+        with pytest.raises(OperationalError, match="locked"), database.aside().cursor() as beside:
+            beside.execute("SELECT 1 FROM migrating_ticket")
+
+    before = time.monotonic()
+    with small_cache():
+        apply(running(spill, informing(inform)))
+    # The database's timeout is 20 seconds, and each mail would take that long.
+    assert time.monotonic() - before < 20
+    assert project.recipients() == OWNERS
+
+
+@contextmanager
+def small_cache() -> Iterator[None]:
+    """SQLite writes to the file before the commit, and so locks out its readers."""
+    with connection.cursor() as cursor:
+        (size,) = cursor.execute("PRAGMA cache_size").fetchone()
+        cursor.execute("PRAGMA cache_size = 1")
+        yield
+        cursor.execute(f"PRAGMA cache_size = {size}")
+
+
 @pytest.fixture
 def without_tables(project):
     """The ledger's tables have never been made, as far as this process knows."""
@@ -346,6 +390,18 @@ def test_before_the_ledger_has_tables_a_migration_mails_nobody(without_tables, c
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
     assert "manage.py migrate notifyguard" in caplog.text
     assert list(Ticket.objects.values_list("complexity", flat=True)) == [1, 1, 1]
+
+
+def test_before_the_ledger_has_tables_what_cannot_be_held_is_not_sent_and_said(
+    without_tables, settings, caplog
+):
+    settings.NOTIFYGUARD |= {"SENDING": "hold"}
+    letter = EmailMessage("Hello", "Look at it.", None, ["ann@example.com"])
+    assert letter.send() == 0
+    assert without_tables.accepted() == []
+    (told,) = notifyguard.outcome(letter)
+    assert (told.state, told.rule) == (State.FAILED, "switch")
+    assert "not sent and not kept" in caplog.text
 
 
 def test_the_migration_that_makes_the_tables_makes_the_ledger_work(without_tables):

@@ -15,7 +15,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "Ticket",
             [
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("owner", models.EmailField(max_length=254)),
                 ("complexity", models.PositiveSmallIntegerField(null=True)),
             ],
