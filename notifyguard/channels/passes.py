@@ -64,7 +64,7 @@ def give_back(carrying: Any, message: Any) -> None:
     for name, value in vars(carrying).items():
         if name == "extra_headers":
             written = {key: said for key, said in value.items() if key != PASS_HEADER}
-            if written != message.extra_headers:
+            if written != (getattr(message, name, None) or {}):
                 message.extra_headers = written
         elif vars(message).get(name, _MISSING) is not value:
             setattr(message, name, value)
