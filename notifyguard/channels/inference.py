@@ -71,8 +71,11 @@ def _is_transparent(package: str, frame: FrameType) -> bool:
 
 
 def _site(module: str, frame: FrameType) -> str:
-    function = frame.f_code.co_qualname.replace("<locals>.", "").strip("<>")
+    function = frame.f_code.co_qualname.replace("<locals>.", "").translate(_NO_BRACKETS)
     return f"{module}.{function}"[:MAX_TYPE_LENGTH]
+
+
+_NO_BRACKETS = str.maketrans("", "", "<>")  # of <lambda>, <module>
 
 
 def _always(name: str) -> Callable[[dict[str, Any]], str]:
