@@ -8,7 +8,7 @@
     confirm    write down what came of it
 
 ``send_messages`` decides which of the ways through the gate a call takes; the
-ordinary one is ``passage``.
+ordinary one is ``inline``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from notifyguard import conf, database
 from notifyguard.channels import passes
 from notifyguard.database import Standing
-from notifyguard.gate import handover, light, loop, second_stop, transactional
+from notifyguard.gate import handover, inline, light, loop, second_stop, transactional
 from notifyguard.gate.passage import Passage
 
 __all__ = ["send_messages"]
@@ -53,7 +53,7 @@ def send_messages(backend: Any, inner: Inner, messages: Any) -> Any:
         return light.send(backend, inner, batch, messages)
     passage = Passage(backend, inner, settings)
     if loop.is_running():
-        return loop.in_a_thread(lambda: passage.send(batch))
+        return loop.in_a_thread(lambda: inline.send(passage, batch))
     if database.standing() is Standing.CALLER:
         return transactional.send(passage, batch)
-    return passage.send(batch)
+    return inline.send(passage, batch)

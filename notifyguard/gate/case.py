@@ -78,7 +78,7 @@ class Case:
             if decision is None or self._only_observed(decision, entry):
                 self.passing.append(entry)
             else:
-                _stop(entry, decision)
+                stop(entry, decision)
                 stopped.setdefault(decision, []).append(entry)
         return stopped
 
@@ -86,7 +86,7 @@ class Case:
         """Return entries for all recipients on which this was decided."""
         entries = [self._entry(recipient, None) for recipient in self.dispatch.recipients]
         for entry in entries:
-            _stop(entry, decision)
+            stop(entry, decision)
         return entries
 
     def freeze(self) -> hold.Frozen | None:
@@ -168,23 +168,6 @@ class Case:
         return ledger.key_of(board.salt, namespace, notification.type, recipient, notification.key)
 
 
-def conflict_key(entry: Entry, board: Board) -> UUID:
-    """Return the key of a message whose own is taken by another content.
-
-    The same conflict again is then a duplicate of the held one, not a new row.
-    """
-    return ledger.key_of(board.salt, "conflict", str(entry.key), str(entry.fingerprint))
-
-
-def conflict(entry: Entry) -> Decision:
-    """Decide on a message whose key was used for another content."""
-    return Decision(
-        Sending.HOLD,
-        rule="conflict",
-        reason="The key was used for a message with other content; somebody must look.",
-    )
-
-
 def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
     """Write a proven failure on the entries."""
     for entry in entries:
@@ -192,7 +175,16 @@ def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
     return list(entries)
 
 
-def _stop(entry: Entry, decision: Decision) -> None:
+def duplicates(entries: Sequence[Entry]) -> list[Entry]:
+    """Write on the entries that somebody else sends them, or has."""
+    for entry in entries:
+        entry.state, entry.rule, entry.frozen = State.DUPLICATE, "once", False
+        entry.reason = "Another delivery holds its key."
+    return list(entries)
+
+
+def stop(entry: Entry, decision: Decision) -> None:
+    """Write on an entry what was decided on it."""
     entry.state, entry.rule = decision.state, decision.rule
     entry.reason, entry.frozen = email.storable(decision.reason, 500), decision.keeps_body
     if not decision.takes_key:

@@ -1,4 +1,7 @@
-"""The ordinary way through the gate: one call of a backend's ``send_messages``."""
+"""One call of a backend's ``send_messages`` on its way through the gate: the steps.
+
+The ways are ``inline``, ``transactional`` and ``kept``; each takes these steps.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,13 @@ from notifyguard.channels.transport import Receipt, Transport, is_synchronous, t
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, State
 from notifyguard.gate import failures, handover
-from notifyguard.gate.case import Case, conflict, conflict_key, failed
+from notifyguard.gate.case import Case, duplicates, failed
 from notifyguard.ledger import Entry, StaleBoard
 from notifyguard.switchboard import Board
 
-_BATCH_STOPPED = "An earlier message of the same batch failed."
-
-CHUNK = 100
-"""Messages that a batch claims at once; a crash leaves their claims to expire."""
-
 
 class Passage:
-    """Takes messages through the gate to one backend.
+    """The steps that take messages to one backend, and what the ways have in common.
 
     Args:
         backend: the backend whose ``send_messages`` was called.
@@ -41,10 +39,6 @@ class Passage:
         self._open = False
         self.raised: Exception | None = None
 
-    def send(self, messages: Sequence[Any]) -> Any:
-        """Judge, record and hand over; return what the backend returned for all of them."""
-        return self.through(messages, self._send_all)
-
     def through(self, messages: Sequence[Any], send: Callable[[list[Case]], None]) -> Any:
         """Take messages one way through the gate, and tell what came of them."""
         cases = [Case(email.describe(message, self.backend), self.settings) for message in messages]
@@ -55,67 +49,6 @@ class Passage:
             for case in cases:
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
         return combined([case.returned for case in cases])
-
-    def _send_all(self, cases: list[Case]) -> None:
-        if len(cases) == 1:
-            self._with_ledger(cases, self._send_one)
-            return
-        for start in range(0, len(cases), CHUNK):
-            self._with_ledger(cases[start : start + CHUNK], self._send_chunk)
-
-    # One message: claim and mark in one statement.
-
-    def _send_one(self, cases: list[Case], board: Board) -> None:
-        (case,) = cases
-        self.set_aside(case, board)
-        self._drop_taken([case], board)
-        if case.passing and self.prepare(case):
-            for entry in case.passing:
-                entry.state = State.IN_FLIGHT
-            won = ledger.record(case.passing, board.generation)
-            if self._keep_winners(case, won):
-                self.confirm(self.deliver(case))
-
-    # Many messages: claim them all, then confirm each with the mark of the next.
-
-    def _send_chunk(self, cases: list[Case], board: Board) -> None:
-        for case in cases:
-            self.set_aside(case, board)
-        self._drop_taken(cases, board)
-        claimed = self._claim(cases, board)
-        landed: list[Entry] = []
-        try:
-            for case in [case for case in cases if case.passing]:
-                if self.prepare(case):
-                    won = ledger.mark(case.passing, board.generation, confirming=landed)
-                    landed = []
-                    landed = self.deliver(case) if self._keep_marked(case, won) else []
-        except StaleBoard:
-            landed = []  # confirmed all the same
-            ledger.withdraw([entry for entry in claimed if entry.state is State.CLAIMED])
-            raise
-        finally:
-            self.confirm(landed)
-            self._give_back(cases)
-
-    def _claim(self, cases: list[Case], board: Board) -> list[Entry]:
-        entries = [entry for case in cases for entry in case.passing]
-        for entry in entries:
-            entry.state = State.CLAIMED
-        won = set(map(id, ledger.record(entries, board.generation)))
-        for case in cases:
-            self._keep_winners(case, [entry for entry in case.passing if id(entry) in won])
-        return [entry for entry in entries if id(entry) in won]
-
-    def _give_back(self, cases: list[Case]) -> None:
-        for case in cases:
-            left = [entry for entry in case.passing if entry.state is State.CLAIMED]
-            if left:
-                with failures.logged("give back claims"):
-                    ledger.give_up(failed(left, "batch", _BATCH_STOPPED))
-                case.settle(left)
-
-    # The steps, shared with the ways through a transaction and from the queue.
 
     def set_aside(self, case: Case, board: Board) -> None:
         """Judge; record what is held or discarded."""
@@ -128,7 +61,7 @@ class Passage:
         won = ledger.record(entries, board.generation, kept)
         lost = [entry for entry in entries if entry not in won]
         case.settle(won)
-        case.settle(_duplicates(lost))
+        case.settle(duplicates(lost))
 
     def prepare(self, case: Case) -> bool:
         """Build the message and connect: whatever fails here is proof that nothing left.
@@ -213,54 +146,6 @@ class Passage:
             self.confirm(case.passing)
             raise
 
-    def _drop_taken(self, cases: list[Case], board: Board) -> None:
-        keyed = [(case, entry) for case in cases for entry in case.passing if entry.key]
-        taken = ledger.look(list({entry.key: None for _, entry in keyed if entry.key}))
-        seen: set[Any] = set()
-        for case, entry in keyed:
-            holder = taken.get(entry.key) if entry.key else None
-            if holder is None and entry.key not in seen:
-                seen.add(entry.key)
-            elif holder is None or holder.fingerprint == entry.fingerprint:
-                self._duplicate(case, entry)
-            else:
-                self._conflict(case, entry, board)
-
-    def _duplicate(self, case: Case, entry: Entry) -> None:
-        if self.settings.mode == "observe":
-            # Nobody set this: it leaves, without a claim, and the ledger says why.
-            entry.key, entry.rule = None, "observed duplicate"
-        else:
-            case.settle(_duplicates([entry]))
-
-    def _conflict(self, case: Case, entry: Entry, board: Board) -> None:
-        decision = conflict(entry)
-        if self.settings.mode == "observe":
-            entry.key, entry.rule, entry.reason = None, "observed conflict", decision.reason
-            return
-        entry.key = conflict_key(entry, board)
-        entry.state, entry.rule, entry.frozen = State.HELD, decision.rule, True
-        entry.reason = decision.reason
-        if entry.key in ledger.look([entry.key]):
-            case.settle(_duplicates([entry]))
-        else:
-            self.stop(case, decision, [entry], board)
-        failures.alarm_conflict(entry)
-
-    def _keep_winners(self, case: Case, won: Sequence[Entry]) -> bool:
-        """Leave out those who get it from somebody else; build again what is smaller now."""
-        lost = [entry for entry in case.passing if entry not in won]
-        case.settle(_duplicates(lost))
-        return bool(case.passing) and (not lost or case.prepared is None or self.prepare(case))
-
-    def _keep_marked(self, case: Case, won: Sequence[Entry]) -> bool:
-        """The same for a batch, whose lease may have run out while it waited."""
-        if len(won) < len(case.passing):
-            expired = ledger.expired([entry for entry in case.passing if entry not in won])
-            # Not settled, so that they are judged and claimed once more.
-            case.passing = [entry for entry in case.passing if entry not in expired]
-        return self._keep_winners(case, won)
-
     def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
         stood = {entry.state for entry in case.passing}
@@ -274,7 +159,7 @@ class Passage:
                 ledger.note(entries)
         case.settle(entries)
 
-    def _with_ledger(self, cases: list[Case], step: Callable[[list[Case], Board], None]) -> None:
+    def with_ledger(self, cases: list[Case], step: Callable[[list[Case], Board], None]) -> None:
         """Run a step under the present switches; again if they were set meanwhile."""
         fresh = False
         while unsettled := [case for case in cases if not case.settled]:
@@ -300,10 +185,3 @@ def combined(returned: list[Any]) -> Any:
     if lists:
         return [item for value in lists for item in value]
     return sum(value for value in returned if isinstance(value, int))
-
-
-def _duplicates(entries: Sequence[Entry]) -> list[Entry]:
-    for entry in entries:
-        entry.state, entry.rule, entry.frozen = State.DUPLICATE, "once", False
-        entry.reason = "Another delivery holds its key."
-    return list(entries)

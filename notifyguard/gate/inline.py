@@ -1,0 +1,108 @@
+"""The ordinary way: no transaction of the caller is open, and messages leave now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from notifyguard import ledger
+from notifyguard.decision import State
+from notifyguard.gate import failures
+from notifyguard.gate.case import Case, duplicates, failed
+from notifyguard.gate.once import drop_taken
+from notifyguard.gate.passage import Passage
+from notifyguard.ledger import Entry, StaleBoard
+from notifyguard.switchboard import Board
+
+CHUNK = 100
+"""Messages that a batch claims at once; a crash leaves their claims to expire."""
+
+_BATCH_STOPPED = "An earlier message of the same batch failed."
+
+
+def send(passage: Passage, messages: Sequence[Any]) -> Any:
+    """Judge, record and hand over; return what the backend returned for all of them."""
+    return passage.through(messages, partial(_send_all, passage))
+
+
+def _send_all(passage: Passage, cases: list[Case]) -> None:
+    if len(cases) == 1:
+        passage.with_ledger(cases, partial(_send_one, passage))
+        return
+    for start in range(0, len(cases), CHUNK):
+        passage.with_ledger(cases[start : start + CHUNK], partial(_send_chunk, passage))
+
+
+# One message: claim and mark in one statement.
+
+
+def _send_one(passage: Passage, cases: list[Case], board: Board) -> None:
+    (case,) = cases
+    passage.set_aside(case, board)
+    drop_taken(passage, [case], board)
+    if case.passing and passage.prepare(case):
+        for entry in case.passing:
+            entry.state = State.IN_FLIGHT
+        won = ledger.record(case.passing, board.generation)
+        if _keep_winners(passage, case, won):
+            passage.confirm(passage.deliver(case))
+
+
+# Many messages: claim them all, then confirm each with the mark of the next.
+
+
+def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
+    for case in cases:
+        passage.set_aside(case, board)
+    drop_taken(passage, cases, board)
+    claimed = _claim(passage, cases, board)
+    landed: list[Entry] = []
+    try:
+        for case in [case for case in cases if case.passing]:
+            if passage.prepare(case):
+                won = ledger.mark(case.passing, board.generation, confirming=landed)
+                landed = []
+                landed = passage.deliver(case) if _keep_marked(passage, case, won) else []
+    except StaleBoard:
+        landed = []  # confirmed all the same
+        ledger.withdraw([entry for entry in claimed if entry.state is State.CLAIMED])
+        raise
+    finally:
+        passage.confirm(landed)
+        _give_back(cases)
+
+
+def _claim(passage: Passage, cases: list[Case], board: Board) -> list[Entry]:
+    entries = [entry for case in cases for entry in case.passing]
+    for entry in entries:
+        entry.state = State.CLAIMED
+    won = set(map(id, ledger.record(entries, board.generation)))
+    for case in cases:
+        _keep_winners(passage, case, [entry for entry in case.passing if id(entry) in won])
+    return [entry for entry in entries if id(entry) in won]
+
+
+def _give_back(cases: list[Case]) -> None:
+    for case in cases:
+        left = [entry for entry in case.passing if entry.state is State.CLAIMED]
+        if left:
+            with failures.logged("give back claims"):
+                ledger.give_up(failed(left, "batch", _BATCH_STOPPED))
+            case.settle(left)
+
+
+def _keep_winners(passage: Passage, case: Case, won: Sequence[Entry]) -> bool:
+    """Leave out those who get it from somebody else; build again what is smaller now."""
+    lost = [entry for entry in case.passing if entry not in won]
+    case.settle(duplicates(lost))
+    return bool(case.passing) and (not lost or case.prepared is None or passage.prepare(case))
+
+
+def _keep_marked(passage: Passage, case: Case, won: Sequence[Entry]) -> bool:
+    """The same for a batch, whose lease may have run out while it waited."""
+    if len(won) < len(case.passing):
+        expired = ledger.expired([entry for entry in case.passing if entry not in won])
+        # Not settled, so that they are judged and claimed once more.
+        case.passing = [entry for entry in case.passing if entry not in expired]
+    return _keep_winners(passage, case, won)
