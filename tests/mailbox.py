@@ -1,4 +1,4 @@
-"""Guarded sending as a test sees it: what the mail server got, what the ledger says, what it cost."""
+"""Guarded sending as a test sees it: what the server got, what the ledger says, what it cost."""
 
 from __future__ import annotations
 
@@ -66,11 +66,10 @@ def letter(*to: str, key: object = None, type: str = "ticket.modified", **more: 
 
 def batch(*messages: EmailMessage, silent: bool = False) -> Any:
     """Send the messages by one call of a backend."""
-    if django.VERSION >= (6, 1):
-        backend = mail.mailers["default"]
-        backend._fail_silently = silent
-        return backend.send_messages(list(messages))
-    return mail.get_connection(fail_silently=silent).send_messages(list(messages))
+    backend = mail.mailers["default"] if django.VERSION >= (6, 1) else mail.get_connection()
+    if silent:
+        backend.fail_silently = True
+    return backend.send_messages(list(messages))
 
 
 def rows(**conditions: Any) -> list[Delivery]:

@@ -52,7 +52,7 @@ def test_a_long_transaction_that_has_sent_mail_does_not_block_the_switch(mailbox
             hold()
         finally:
             done.set()
-    assert switchboard.board().ruling("ticket.modified", _settings()).sending == "hold"
+    assert letter().send() == 0
 
 
 @pytest.mark.needs("postgresql", "mariadb")
@@ -95,13 +95,13 @@ def test_a_switch_set_in_the_callers_own_transaction_counts_on_its_commit(mailbo
 def test_in_a_broken_transaction_critical_mail_leaves_and_other_is_refused(mailbox, settings):
     settings.NOTIFYGUARD |= {"TYPES": {"critical": {"critical": True, "in_transaction": "now"}}}
     letter().send()
-    with pytest.raises(DatabaseError), transaction.atomic():
-        with pytest.raises(DatabaseError), connection.cursor() as cursor:
+    with transaction.atomic():
+        with connection.cursor() as cursor, pytest.raises(DatabaseError):
             cursor.execute("SELECT nonsense")
         assert letter("ann@example.com", type="critical").send() == 1
         with pytest.raises(LedgerUnavailable):
             letter("bob@example.com").send()
-        rows()
+        transaction.set_rollback(True)
     assert "ann@example.com" in mailbox.recipients()
     assert "bob@example.com" not in mailbox.recipients()
 
@@ -134,9 +134,9 @@ def test_a_failing_ledger_leaves_the_callers_work_alone(mailbox, monkeypatch):
     letter().send()
     with transaction.atomic():
         user = UserFactory()
-        with connection.execute_wrapper(_refuses("notifyguard_delivery")):
-            with pytest.raises(LedgerUnavailable):
-                letter("ann@example.com").send()
+        refused = connection.execute_wrapper(_refuses("notifyguard_delivery"))
+        with refused, pytest.raises(LedgerUnavailable):
+            letter("ann@example.com").send()
         assert not connection.needs_rollback
     user.refresh_from_db()
     assert "ann@example.com" not in mailbox.recipients()
@@ -165,9 +165,3 @@ def _refuses(table):
         return execute(sql, params, many, context)
 
     return refuse
-
-
-def _settings():
-    from notifyguard import conf
-
-    return conf.current()

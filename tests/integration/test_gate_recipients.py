@@ -46,7 +46,9 @@ def test_the_callers_object_is_not_changed(mailbox):
     lists = message.to, message.cc, message.extra_headers
     message.send()
     assert vars(message) == before
-    assert all(a is b for a, b in zip(lists, (message.to, message.cc, message.extra_headers), strict=True))
+    assert all(
+        a is b for a, b in zip(lists, (message.to, message.cc, message.extra_headers), strict=True)
+    )
 
 
 def test_a_recipient_the_server_refuses_is_failed_and_the_others_are_sent(mailbox):

@@ -11,7 +11,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from notifyguard import clock, ledger, switchboard, sweeper
+from notifyguard import clock, ledger, sweeper, switchboard
 from notifyguard.decision import State
 from notifyguard.ledger import leases
 from notifyguard.models import Claim, Delivery, FrozenMessage

@@ -74,7 +74,9 @@ def test_hold_beats_discard_whatever_the_sources(mailbox, settings, monkeypatch,
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_open_in_one_source_opens_nothing_that_another_stops(mailbox, settings, monkeypatch, source):
+def test_open_in_one_source_opens_nothing_that_another_stops(
+    mailbox, settings, monkeypatch, source
+):
     source(settings, monkeypatch, "hold")
     for other in SOURCES:
         if other is not source:
