@@ -108,6 +108,7 @@ def _expire_one(row: Delivery, outcome: Mapping[str, object]) -> int:
 
 def _examined(connection: BaseDatabaseWrapper, now: datetime) -> None:
     until = now - timedelta(seconds=conf.current().lease)
-    Sweep.objects.using(connection.alias).update_or_create(
-        pk=Sweep.ROW, defaults={"ran_at": now, "examined_until": until}
-    )
+    swept = Sweep.objects.using(connection.alias)
+    values = {"ran_at": now, "examined_until": until}
+    # Retried: another sweeper may write the same row at this moment.
+    database.retrying(partial(swept.update_or_create, pk=Sweep.ROW, defaults=values))
