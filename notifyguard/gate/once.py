@@ -30,12 +30,11 @@ def drop_taken(passage: Passage, cases: Sequence[Case], board: Board) -> None:
     """
     keyed = [(case, entry, entry.key) for case in cases for entry in case.passing if entry.key]
     taken = ledger.look(list(dict.fromkeys(key for _, _, key in keyed)))
-    seen: set[UUID] = set()
+    contents = {key: holder.fingerprint for key, holder in taken.items()}
     for case, entry, key in keyed:
-        holder = taken.get(key)
-        if holder is None and key not in seen:
-            seen.add(key)
-        elif holder is None or holder.fingerprint == entry.fingerprint:
+        if key not in contents:
+            contents[key] = entry.fingerprint
+        elif contents[key] == entry.fingerprint:
             _duplicate(case, entry)
         else:
             _conflict(passage, case, entry, board)
