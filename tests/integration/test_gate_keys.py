@@ -130,6 +130,12 @@ def test_the_same_conflict_again_is_a_duplicate_of_the_held_one(mailbox):
     assert states() == ["held", "held", "sent"]
 
 
+def test_other_content_under_the_same_key_in_one_batch_is_held_too(mailbox):
+    assert batch(hello(), hello(subject="Something else"), hello()) == 1
+    assert mailbox.subjects() == ["Hello"]
+    assert states() == ["held", "sent"]
+
+
 def test_a_proven_failure_frees_the_key(mailbox):
     with pytest.raises(smtplib.SMTPRecipientsRefused):
         hello("refuse-550@example.com").send()
