@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notifyguard
-from notifyguard import conf
+from notifyguard import conf, ledger
 from notifyguard.decision import State
 from notifyguard.ledger import types_found
 from notifyguard.models import Sweep
@@ -71,16 +71,16 @@ def test_status_says_how_much_waits_and_for_how_long(full):
 
 
 @pytest.mark.parametrize(
-    ("swept", "due", "missing"),
-    [(None, True, True), (6, True, True), (4, True, False), (6, False, False)],
+    ("swept", "due_for", "missing"),
+    [(None, 1, True), (6, 1, True), (4, 1, False), (6, None, False), (6, -60, False)],
 )
-def test_status_warns_when_rows_are_due_and_nobody_sweeps(full, swept, due, missing):
+def test_status_warns_when_rows_are_due_and_nobody_sweeps(full, swept, due_for, missing):
     now = timezone.now()
     if swept:
         at = now - timedelta(minutes=swept)
         Sweep.objects.create(ran_at=at, examined_until=at)
-    if due:
-        DeliveryFactory(state=State.QUEUED, wake_at=now - timedelta(seconds=1))
+    if due_for:
+        DeliveryFactory(state=State.QUEUED, wake_at=now - timedelta(seconds=due_for))
     assert ("no sweeper has run for 5 minutes" in operate("status")) is missing
     assert facts("status")["sweeper_is_missing"] is missing
 
@@ -114,11 +114,13 @@ def test_status_since_a_time_to_come_is_refused(full):
 
 def test_types_are_found_with_how_many_and_when(full):
     DeliveryFactory(type="auth.password_reset")
-    for _ in range(2):
-        DeliveryFactory(type="ticket.modified", created_at=timezone.now() - timedelta(hours=2))
+    for hours in (9, 2):  # the newest is the last of its type in the index
+        at = timezone.now() - timedelta(hours=hours)
+        DeliveryFactory(id=ledger.new_id(), type="ticket.modified", created_at=at)
     said = operate("types")
     assert "critical" in said
     assert "2 h" in said
+    assert "9 h" not in said
     assert [(each["type"], each["count"]) for each in facts("types")] == [
         ("auth.password_reset", 1),
         ("ticket.modified", 2),
@@ -149,6 +151,7 @@ def test_types_count_no_further_than_they_must(full, monkeypatch):
     for _ in range(4):
         DeliveryFactory(type="ticket.modified")
     assert "more than 2" in operate("types")
+    assert [each.count for each in types_found.found()] == [3]
 
 
 def test_types_cost_one_jump_for_each_and_scan_no_table(full):

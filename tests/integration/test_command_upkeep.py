@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifyguard import hold, sweeper, switchboard
 from notifyguard.channels.freezing import freeze
 from notifyguard.decision import Sending, State
+from notifyguard.ledger import retention
 from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage
 from tests.factories import ClaimFactory, DeliveryFactory, RichMessageFactory
 from tests.mailbox import letter, states
@@ -158,15 +161,17 @@ def test_prune_ends_each_batch_in_a_transaction_of_its_own(full, monkeypatch):
     monkeypatch.setattr("notifyguard.ledger.retention.BATCH", 2)
     for _ in range(5):
         delivery(created_at=ago(91))
-    from notifyguard.ledger import retention
-
     (part,) = [part for part in retention.parts() if part.name == "deliveries"]
     pruning = part.prune()
     assert next(pruning) == 2
-    assert not transaction.get_connection().in_atomic_block
+    assert not connection.in_atomic_block
     assert Delivery.objects.count() == 3
+    with CaptureQueriesContext(connection) as queries:
+        assert next(pruning) == 2
+    # It goes on where the batch before ended, past whatever stays though it is old.
+    assert re.search(r"created_at. >= ", queries[0]["sql"]), queries[0]["sql"]
     pruning.close()
-    assert events()[-1][4] == 2
+    assert events()[-1][4] == 4
 
 
 def test_a_dry_run_only_counts(full):

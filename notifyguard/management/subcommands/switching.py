@@ -174,7 +174,7 @@ def _meant(options: Options) -> str:
 
 def _name(named: str) -> str:
     if named == EVERYTHING:
-        return "everything, critical types too"
+        return "everything (critical types too)"
     return "all types but critical ones" if patterns.names_nothing(named) else named
 
 
