@@ -46,6 +46,10 @@ def and_close(func: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
+async def send_async(*to: str) -> Any:
+    return await sync_to_async(and_close(functools.partial(send, *to)))()
+
+
 def test_what_is_suppressed_is_told_so_and_recorded_with_its_reason(mailbox):
     message = letter("ann@example.com")
     with backfill():
@@ -91,7 +95,7 @@ def test_a_decorated_coroutine_notifies_nobody(mailbox):
     @backfill()
     async def work() -> Any:
         await asyncio.sleep(0)
-        return await sync_to_async(send)()
+        return await send_async()
 
     assert asyncio.run(work()) == 0
     assert mailbox.accepted() == []
@@ -100,10 +104,10 @@ def test_a_decorated_coroutine_notifies_nobody(mailbox):
 def test_an_async_block_covers_its_tasks_and_not_those_beside_it(mailbox):
     async def suppressed_part() -> None:
         async with backfill():
-            await asyncio.gather(*(sync_to_async(send)() for _ in range(2)))
+            await asyncio.gather(send_async(), send_async())
 
     async def both() -> None:
-        await asyncio.gather(suppressed_part(), sync_to_async(send)("bob@example.com"))
+        await asyncio.gather(suppressed_part(), send_async("bob@example.com"))
 
     asyncio.run(both())
     assert mailbox.recipients() == ["bob@example.com"]
