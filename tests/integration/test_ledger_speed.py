@@ -1,0 +1,49 @@
+"""What made messages dear once, and must not again: connections, and plans that read the ledger."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from notifyguard import clock, database
+from notifyguard.decision import State
+from notifyguard.ledger import Entry, new_id, rows
+from tests.mailbox import letter
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_connection_beside_the_callers_is_opened_once(mailbox, monkeypatch):
+    opened = []
+    connect = BaseDatabaseWrapper.connect
+    monkeypatch.setattr(
+        BaseDatabaseWrapper, "connect", lambda self: (opened.append(self), connect(self))[1]
+    )
+    assert connection.settings_dict["CONN_MAX_AGE"] == 0
+    for number in range(3):
+        with transaction.atomic():
+            letter(key=number).send()
+    assert len(opened) <= 1
+
+
+@pytest.mark.needs("postgresql")
+def test_a_look_finds_the_holder_by_its_id_before_there_are_statistics(mailbox):
+    """Nearly every row has no ``wake_at``: by that index the look would read the whole ledger."""
+    with database.short_transaction() as ours:
+        sent = [Entry(new_id(), "sent", f"{n}@example.com", state=State.SENT) for n in range(500)]
+        rows.insert(ours, sent, clock.now(ours))
+    seen = []
+
+    def note(execute, sql, params, many, context):
+        seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        letter(key="1").send()
+    look, parameters = seen[0]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {look}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using notifyguard_delivery_pkey" in plan, plan
+    assert "notifyguard_delivery_wake_at" not in plan, plan
