@@ -64,7 +64,12 @@ def letter(*to: str, key: object = None, type: str = "ticket.modified", **more: 
     return message
 
 
-def batch(*messages: EmailMessage, silent: bool = False) -> Any:
+def staff(address: str) -> list[Any]:
+    """What ADMINS or MANAGERS hold for one person."""
+    return [address] if django.VERSION >= (6, 0) else [("Staff", address)]
+
+
+def batch(*messages: Any, silent: bool = False) -> Any:
     """Send the messages by one call of a backend."""
     backend = mail.mailers["default"] if django.VERSION >= (6, 1) else mail.get_connection()
     if silent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from notifyguard import switchboard
-from notifyguard.gate import failures
+from notifyguard.gate import late
 from tests.mailbox import Mailbox, use_server
 from tests.smtp import running_sink
 
@@ -22,7 +22,7 @@ def full(settings):
     """The real path, not the light one that is the default in tests."""
     settings.NOTIFYGUARD = {"IN_TESTS": "full"}
     yield settings
-    failures._unrecorded.clear()
+    late.unrecorded.clear()
 
 
 @pytest.fixture

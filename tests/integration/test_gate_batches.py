@@ -21,7 +21,7 @@ class StopsAll(EmailMessage):
     """A message at which somebody sets a switch, once: when it is built, before it is sent."""
 
     notifyguard_leave_out = ("pattern",)
-    pattern = "*"
+    pattern: str | None = "*"
 
     def message(self, *args, **kwargs):
         pattern, self.pattern = self.pattern, None

@@ -18,7 +18,7 @@ from django.core.mail import EmailMessage
 
 from notifyguard.models import Delivery, FrozenMessage
 from tests.factories import UserFactory
-from tests.mailbox import use_backend
+from tests.mailbox import staff, use_backend
 from tests.smtp import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,7 +100,7 @@ def test_the_message_files_of_python_are_sent(mailbox, settings):
 
 
 def test_password_resets_and_error_mail_of_django_are_sent(mailbox, settings):
-    settings.ADMINS = ["admin@example.com"]
+    settings.ADMINS = staff("admin@example.com")
     for number in range(COUNT):
         if number % 10 == 0:
             mail.mail_admins(f"Error {number}", "It broke.")

@@ -11,7 +11,7 @@ from notifyguard import switchboard
 from notifyguard.decision import Sending
 from notifyguard.exceptions import LedgerUnavailable
 from tests.factories import UserFactory
-from tests.mailbox import letter, outcomes, rows, states
+from tests.mailbox import letter, outcomes, rows, staff, states
 from tests.threads import TIMEOUT, threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -122,7 +122,7 @@ def test_a_transaction_marked_for_rollback_is_a_broken_one(mailbox, settings):
 def test_the_errors_of_the_site_reach_the_admins_from_a_broken_transaction(mailbox, settings):
     from django.core.mail import mail_admins
 
-    settings.ADMINS = ["admin@example.com"]
+    settings.ADMINS = staff("admin@example.com")
     letter().send()
     with transaction.atomic():
         transaction.set_rollback(True)

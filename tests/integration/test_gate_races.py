@@ -66,10 +66,9 @@ def test_processes_that_race_for_a_key_send_it_once(mailbox, mail_server, proces
     ]
     try:
         for sender in senders:
-            assert sender.stdout.readline() == "ready\n"
+            assert sender.stdout and sender.stdout.readline() == "ready\n"
         for sender in senders:
-            sender.stdin.write("go\n")
-            sender.stdin.flush()
+            print("go", file=sender.stdin, flush=True)
         assert [sender.wait(TIMEOUT) for sender in senders] == [0] * SENDERS
     finally:
         for sender in senders:

@@ -19,6 +19,13 @@ def hello(*to, **more):
     return letter(*to, key="1", subject="Hello", **more)
 
 
+def told(message):
+    """What the caller wrote on a message; Django itself adds the connection."""
+    attributes = {name: copy.copy(value) for name, value in vars(message).items()}
+    attributes.pop("connection", None)
+    return attributes
+
+
 def test_each_recipient_has_a_row_of_one_dispatch(mailbox):
     letter(ANN, cc=[BOB], bcc=[CAT]).send()
     assert {row.recipient for row in rows()} == {ANN, BOB, CAT}
@@ -42,10 +49,10 @@ def test_the_visible_recipients_are_those_it_was_sent_to(mailbox, settings):
 def test_the_callers_object_is_not_changed(mailbox):
     hello(ANN).send()
     message = hello(ANN, BOB, cc=[CAT], headers={"X-One": "1"})
-    before = {name: copy.copy(value) for name, value in vars(message).items()}
+    before = told(message)
     lists = message.to, message.cc, message.extra_headers
     message.send()
-    assert vars(message) == before
+    assert told(message) == before
     assert all(
         a is b for a, b in zip(lists, (message.to, message.cc, message.extra_headers), strict=True)
     )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,6 +29,7 @@ DIES_AFTER_COMMIT = """
 import os, sys, django
 django.setup()
 from django.conf import settings
+from django.core.mail import EmailMessage
 from django.db import transaction
 from tests.mailbox import letter, use_server
 settings.NOTIFYGUARD = {}
@@ -193,8 +195,8 @@ def test_a_short_lease_is_a_setting(mailbox, settings):
 
 
 def test_late_evidence_is_accepted(mailbox):
-    row = DeliveryFactory(state=State.IN_FLIGHT, created_at=timezone.now() - LONG_AGO)
-    entry = ledger.rows.entry_of(row)
+    DeliveryFactory(state=State.IN_FLIGHT, created_at=timezone.now() - LONG_AGO)
+    entry = ledger.rows.entry_of(Delivery.objects.get())
     leases.expire_leases()
     entry.state = State.SENT
     ledger.confirm([entry])
@@ -216,9 +218,9 @@ def test_late_evidence_of_a_failure_frees_the_key(mailbox):
 def test_who_takes_a_claimed_row_over_sends_it_and_the_batch_does_not(mailbox):
     """The batch has claimed both; its first hand-over lets another process in."""
     second = letter("second@example.com", key="1", subject="Hello")
-    mine = []
+    mine: list[EmailMessage] = []
 
-    class Between(type(letter())):
+    class Between(EmailMessage):
         def message(self, *args, **kwargs):
             if not mine:
                 mine.append(letter("second@example.com", key="1", subject="Hello"))

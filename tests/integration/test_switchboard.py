@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -20,7 +21,7 @@ CRITICAL = "auth.password_reset"
 
 
 def flip(pattern, sending, **more):
-    values = {"reason": "a reason", "author": "me"}
+    values: dict[str, Any] = {"reason": "a reason", "author": "me"}
     if sending == "discard":
         values["expires_at"] = timezone.now() + timedelta(hours=1)
     switchboard.set_switch(pattern, Sending(sending), **(values | more))

@@ -10,6 +10,7 @@ from threading import Barrier
 import pytest
 
 from notifyguard import bind, context, notification, suppressed, unsuppressed
+from notifyguard.notification import Notification
 
 
 def reason_for(type="ticket.modified"):
@@ -112,7 +113,7 @@ def test_what_is_bound_keeps_the_context_of_its_binding():
     with suppressed(reason="now"):
         ambient = bound()
     assert [each.reason for each in ambient.suppressions] == ["then"]
-    assert ambient.notification.type == "ticket.modified"
+    assert ambient.notification == Notification("ticket.modified", "1")
 
 
 def test_a_bound_coroutine_function_stays_one():
@@ -128,9 +129,8 @@ def test_a_bound_coroutine_function_stays_one():
 def test_the_inner_notification_counts_and_the_outer_comes_back():
     with notification("outer", key=1):
         with notification("inner"):
-            assert context.current().notification.type == "inner"
-            assert context.current().notification.key is None
-        assert context.current().notification.type == "outer"
+            assert context.current().notification == Notification("inner")
+        assert context.current().notification == Notification("outer", "1")
     assert context.current().notification is None
 
 
@@ -139,7 +139,7 @@ def test_while_a_backend_works_the_notification_is_not_said_but_suppression_is()
         with context.handing_over():
             assert context.current().notification is None
             assert reason_for("other") == "backfill"
-        assert context.current().notification.key == "1"
+        assert context.current().notification == Notification("ticket.modified", "1")
 
 
 @pytest.mark.parametrize("block", [suppressed, unsuppressed])

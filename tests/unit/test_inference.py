@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.contrib.auth.forms import PasswordResetForm
@@ -17,6 +19,7 @@ from django.test import Client
 from notifyguard.channels import inference
 from notifyguard.channels.inference import whence
 from tests.factories import UserFactory
+from tests.mailbox import staff
 from tests.smtp import PROJECT
 
 
@@ -70,20 +73,20 @@ def test_an_app_that_is_called_like_a_standard_module_is_the_projects_own():
 
 
 def test_code_without_a_module_name_does_not_break():
-    names = {"whence": whence, "__name__": None}
+    names: dict[str, Any] = {"whence": whence, "__name__": None}
     exec("found = whence()", names)
     assert names["found"].type
 
 
 def test_a_very_long_name_is_cut():
-    names = {"whence": whence, "__name__": "project." + "x" * 500}
+    names: dict[str, Any] = {"whence": whence, "__name__": "project." + "x" * 500}
     exec("def notify(): return whence()", names)
     assert len(names["notify"]().type) <= 200
 
 
 @pytest.mark.parametrize("send", [mail.mail_admins, mail.mail_managers])
 def test_mail_to_admins_and_managers_is_known(found, settings, send):
-    settings.ADMINS = settings.MANAGERS = ["admin@example.com"]
+    settings.ADMINS = settings.MANAGERS = staff("admin@example.com")
     send("It broke", "All of it.")
     assert [one.type for one in found] == ["django.admins"]
 
@@ -128,21 +131,14 @@ def test_plain_code_is_a_script():
     assert whence().origin == "script"
 
 
-def test_the_shell_is_told_from_other_commands(process_environment_without_database):
+def test_the_shell_is_told_from_other_commands():
     code = "from notifyguard.channels.inference import whence; print(whence().origin)"
     ran = subprocess.run(
         [sys.executable, "-m", "django", "shell", "-c", code],
-        env=process_environment_without_database,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
         cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert ran.stdout.split()[-1] == "shell", ran.stderr
-
-
-@pytest.fixture
-def process_environment_without_database():
-    import os
-
-    return os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}

@@ -9,7 +9,7 @@ import uuid
 import pytest
 from django.core.mail import EmailMessage
 
-from notifyguard.notification import identified, identify, notification_of
+from notifyguard.notification import Notification, identified, identify, notification_of
 
 ID = uuid.UUID(int=7)
 
@@ -62,15 +62,14 @@ def test_a_message_nobody_identified_has_none():
 def test_what_is_said_on_a_message_travels_with_it(travel):
     message = EmailMessage()
     identify(message, "ticket.modified", key=7)
-    found = identified(travel(message))
-    assert (found.type, found.key) == ("ticket.modified", "7")
+    assert identified(travel(message)) == Notification("ticket.modified", "7")
 
 
 def test_the_last_word_on_a_message_counts():
     message = EmailMessage()
     identify(message, "ticket.modified", key=7)
     identify(message, "ticket.closed")
-    assert (identified(message).type, identified(message).key) == ("ticket.closed", None)
+    assert identified(message) == Notification("ticket.closed")
 
 
 def test_a_refused_identification_leaves_the_message_alone():
