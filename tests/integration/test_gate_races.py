@@ -66,7 +66,8 @@ def test_processes_that_race_for_a_key_send_it_once(mailbox, mail_server, proces
     ]
     try:
         for sender in senders:
-            assert sender.stdout and sender.stdout.readline() == "ready\n"
+            assert sender.stdout is not None
+            assert sender.stdout.readline() == "ready\n"
         for sender in senders:
             print("go", file=sender.stdin, flush=True)
         assert [sender.wait(TIMEOUT) for sender in senders] == [0] * SENDERS
