@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from django.db import DatabaseError, InterfaceError
 
-from notifyguard import database, ledger, switchboard
+from notifyguard import database, switchboard
 from notifyguard.channels.transport import is_silent
 from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
-from notifyguard.gate import light
+from notifyguard.gate import late, light
 from notifyguard.gate.case import Case, failed
-from notifyguard.ledger import Entry
+from notifyguard.gate.late import logger
+from notifyguard.gate.passage import Passage
+from notifyguard.ledger import Entry, StaleBoard
 from notifyguard.models import Control
+from notifyguard.switchboard import Board
 
-if TYPE_CHECKING:
-    from notifyguard.gate.passage import Passage
-
-logger = logging.getLogger("notifyguard")
-
-_unrecorded: deque[Entry] = deque(maxlen=1000)
 _said: set[str] = set()
+
+
+def with_ledger(
+    passage: Passage, cases: list[Case], step: Callable[[list[Case], Board], None]
+) -> None:
+    """Run a step under the present switches; again if they were set meanwhile."""
+    fresh = False
+    while unsettled := [case for case in cases if not case.settled]:
+        try:
+            step(unsettled, switchboard.board(fresh=fresh))
+        except StaleBoard:
+            fresh = True
+        except DatabaseError as error:
+            if error is passage.raised:
+                raise  # the backend's own: a queue in a table
+            left = [case for case in unsettled if not case.settled]
+            without_ledger(passage, left, error)
 
 
 def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError) -> None:
@@ -61,39 +72,6 @@ def tables_are_missing() -> bool:
         return False
 
 
-def record_late() -> None:
-    """Write down what left while the ledger was down, now that it works again."""
-    while _unrecorded:
-        entries = [_unrecorded.popleft() for _ in range(len(_unrecorded))]
-        try:
-            ledger.note(entries)
-        except DatabaseError:
-            _unrecorded.extend(entries)
-            raise
-
-
-@contextmanager
-def logged(doing: str) -> Iterator[None]:
-    """Log a ledger's failure instead of raising it.
-
-    For what comes after a hand-over: an exception would have the caller send a
-    message again that left.
-    """
-    try:
-        yield
-    except (DatabaseError, InterfaceError):
-        logger.exception("notifyguard: could not %s; the sweeper will settle it", doing)
-
-
-def alarm_conflict(entry: Entry) -> None:
-    """Say that a key was used twice for different content."""
-    logger.error(
-        "notifyguard: conflict: a key of type %s was used for another content; held as delivery %s",
-        entry.type,
-        entry.id,
-    )
-
-
 def _leaves_unrecorded(case: Case) -> bool:
     options = case.settings.for_type(case.dispatch.notification.type)
     return options.critical or options.in_transaction == "now"
@@ -112,7 +90,7 @@ def _send_unrecorded(passage: Passage, case: Case, *, remember: bool) -> None:
         landed = passage.deliver(case)
         if remember:
             logger.warning("notifyguard: sent without a record: %s", case.dispatch.id)
-            _unrecorded.extend(landed)
+            late.remember(landed)
 
 
 def _end(case: Case, decision: Decision, entries: list[Entry]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from notifyguard import ledger
 from notifyguard.decision import State
-from notifyguard.gate import failures
+from notifyguard.gate import failures, late
 from notifyguard.gate.case import Case, duplicates, failed
 from notifyguard.gate.once import drop_taken
 from notifyguard.gate.passage import Passage
@@ -28,10 +28,10 @@ def send(passage: Passage, messages: Sequence[Any]) -> Any:
 
 def _send_all(passage: Passage, cases: list[Case]) -> None:
     if len(cases) == 1:
-        passage.with_ledger(cases, partial(_send_one, passage))
+        failures.with_ledger(passage, cases, partial(_send_one, passage))
         return
     for start in range(0, len(cases), CHUNK):
-        passage.with_ledger(cases[start : start + CHUNK], partial(_send_chunk, passage))
+        failures.with_ledger(passage, cases[start : start + CHUNK], partial(_send_chunk, passage))
 
 
 # One message: claim and mark in one statement.
@@ -87,7 +87,7 @@ def _give_back(cases: list[Case]) -> None:
     for case in cases:
         left = [entry for entry in case.passing if entry.state is State.CLAIMED]
         if left:
-            with failures.logged("give back claims"):
+            with late.logged("give back claims"):
                 ledger.give_up(failed(left, "batch", _BATCH_STOPPED))
             case.settle(left)
 

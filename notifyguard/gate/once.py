@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from notifyguard import ledger
 from notifyguard.decision import Decision, Sending
-from notifyguard.gate import failures
 from notifyguard.gate.case import Case, duplicates, stop
+from notifyguard.gate.late import logger
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry
 from notifyguard.switchboard import Board
@@ -59,4 +58,13 @@ def _conflict(passage: Passage, case: Case, entry: Entry, board: Board) -> None:
         case.settle(duplicates([entry]))
     else:
         passage.stop(case, CONFLICT, [entry], board)
-    failures.alarm_conflict(entry)
+    _alarm(entry)
+
+
+def _alarm(entry: Entry) -> None:
+    """Say that a key was used twice for different content."""
+    logger.error(
+        "notifyguard: conflict: a key of type %s was used for another content; held as delivery %s",
+        entry.type,
+        entry.id,
+    )

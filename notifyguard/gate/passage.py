@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db import DatabaseError
-
 from notifyguard import ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
 from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, State
-from notifyguard.gate import failures, handover
+from notifyguard.gate import handover, late
 from notifyguard.gate.case import Case, duplicates, failed
-from notifyguard.ledger import Entry, StaleBoard
+from notifyguard.ledger import Entry
 from notifyguard.switchboard import Board
 
 
@@ -103,7 +101,7 @@ class Passage:
             try:
                 self.transport.close()
             except Exception as error:  # any: an over-long reply to QUIT, a lost connection
-                failures.logger.warning(
+                late.logger.warning(
                     "notifyguard: closing the backend failed: %s", type(error).__name__
                 )
 
@@ -131,9 +129,9 @@ class Passage:
     def confirm(self, entries: Sequence[Entry]) -> None:
         """Write outcomes. A message that left never ends in an exception to the caller."""
         if entries:
-            with failures.logged("confirm"):
+            with late.logged("confirm"):
                 ledger.confirm(entries)
-                failures.record_late()
+                late.record_late()
 
     def _handed_over(self, case: Case, message: Any) -> Receipt:
         try:
@@ -150,7 +148,7 @@ class Passage:
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
         stood = {entry.state for entry in case.passing}
         entries = failed(case.passing, rule, reason or "The backend could not connect.")
-        with failures.logged("record a failure"):
+        with late.logged("record a failure"):
             if State.CLAIMED in stood or entries[0].frozen:
                 ledger.give_up(entries)
             elif State.IN_FLIGHT in stood:
@@ -158,20 +156,6 @@ class Passage:
             else:
                 ledger.note(entries)
         case.settle(entries)
-
-    def with_ledger(self, cases: list[Case], step: Callable[[list[Case], Board], None]) -> None:
-        """Run a step under the present switches; again if they were set meanwhile."""
-        fresh = False
-        while unsettled := [case for case in cases if not case.settled]:
-            try:
-                step(unsettled, switchboard.board(fresh=fresh))
-            except StaleBoard:
-                fresh = True
-            except DatabaseError as error:
-                if error is self.raised:
-                    raise  # the backend's own: a queue in a table
-                left = [case for case in unsettled if not case.settled]
-                failures.without_ledger(self, left, error)
 
 
 def combined(returned: list[Any]) -> Any:

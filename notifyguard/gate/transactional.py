@@ -17,7 +17,7 @@ from notifyguard import database, ledger, switchboard
 from notifyguard.channels.freezing import freeze
 from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
-from notifyguard.gate import failures, kept
+from notifyguard.gate import failures, kept, late
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
@@ -110,7 +110,7 @@ def _send_now(passage: Passage, case: Case) -> None:
     for entry in case.passing:
         entry.state = State.IN_FLIGHT
     ledger.note(case.passing)
-    failures.logger.info(
+    late.logger.info(
         "notifyguard: dispatch %s sent inside a transaction of the caller", case.dispatch.id
     )
     passage.confirm(passage.deliver(case))
