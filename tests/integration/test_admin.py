@@ -180,7 +180,8 @@ def test_who_may_only_look_at_switches_sets_none(page):
     assert Switch.objects.get().sending == "hold"
 
 
-def test_a_forged_request_sets_nothing(root, full):
+def test_a_forged_request_sets_nothing_even_where_the_project_checks_none(root, full):
+    full.MIDDLEWARE = [each for each in full.MIDDLEWARE if "csrf" not in each]
     root.handler.enforce_csrf_checks = True
     switch = SwitchFactory()
     for address in (
@@ -209,6 +210,8 @@ def test_release_leaves_held_what_a_switch_stops(root, two_held):
     response = act(root, "release", [row.id for row in rows()], reason="x")
     assert "1 of invoice.sent stay held: hold by database (invoice.*)" in told(response)
     assert two_held.recipients() == ["ann@example.com"]
+    # Left alone, and not released to be held again.
+    assert [row.attempt for row in rows(state=State.HELD)] == [1]
 
 
 def test_many_are_left_to_a_sweeper(root, two_held, monkeypatch):
@@ -235,6 +238,7 @@ def test_held_messages_are_not_moved_without_a_reason(root, two_held, action):
 @pytest.mark.parametrize("action", ["release", "discard"])
 def test_who_may_look_may_not_let_go(page, two_held, action, rf):
     client = page("view_heldmessage", "change_delivery", "delete_delivery")
+    assert f'value="{action}"' not in client.get(HELD).content.decode()
     act(client, action, [row.id for row in rows()], reason="x")
     assert states() == ["held", "held"]
     # Nor by a way around the list of actions.
@@ -248,6 +252,7 @@ def test_who_may_look_may_not_let_go(page, two_held, action, rf):
 
 def test_who_has_the_right_may_let_go(page, two_held):
     client = page("view_heldmessage", "release_held")
+    assert 'value="release"' in client.get(HELD).content.decode()
     act(client, "release", [row.id for row in rows()], reason="x")
     assert states() == ["sent", "sent"]
 
