@@ -80,10 +80,13 @@ def test_a_loop_ends_cleanly_when_it_is_told_to(full, process_environment, numbe
         stderr=subprocess.PIPE,
         text=True,
     ) as loop:
-        assert loop.stdout is not None
-        assert "1 uncertain" in loop.stdout.readline()
-        loop.send_signal(number)
-        said, complaints = loop.communicate(timeout=20)
+        try:
+            assert loop.stdout is not None
+            assert "1 uncertain" in loop.stdout.readline()
+            loop.send_signal(number)
+            said, complaints = loop.communicate(timeout=20)
+        finally:
+            loop.kill()  # one that does not end must not outlive the test
     assert (loop.returncode, complaints) == (0, "")
     assert "Ended after the message that was in hand" in said
 
