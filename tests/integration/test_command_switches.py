@@ -92,6 +92,13 @@ def test_without_a_reason_nothing_is_changed(full, words):
     assert not Switch.objects.exists()
 
 
+def test_a_blank_reason_takes_no_switch_away(full):
+    SwitchFactory(pattern="*")
+    with pytest.raises(CommandError, match="it is blank"):
+        operate("resume", "--reason", " ")
+    assert Switch.objects.exists()
+
+
 @pytest.mark.parametrize("pattern", ["ticket.?", " ", "a\nb", "x" * 201, "everything"])
 def test_a_pattern_that_cannot_be_used_is_refused(full, pattern):
     with pytest.raises(CommandError):
