@@ -248,13 +248,24 @@ def test_wait_shows_on_a_terminal_what_it_waits_for(full, monkeypatch):
     assert "1 delivery in the air" in said
 
 
-@pytest.mark.needs("sqlite")
-def test_a_ledger_without_tables_says_what_to_do_instead(process_environment, tmp_path):
-    environment = process_environment | {"NOTIFYGUARD_DB_NAME": str(tmp_path / "empty.sqlite3")}
+def hold_from_a_shell(environment):
     words = ["notifyguard", "hold", "--reason", "x"]
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "django", *words], env=environment, capture_output=True, text=True
     )
+
+
+def test_an_error_of_the_system_checks_is_said_and_blocks_nothing(full, process_environment):
+    done = hold_from_a_shell(process_environment | {"NOTIFYGUARD_SENDING": "hlod"})
+    assert done.returncode == 0, done.stderr
+    assert 'Did you mean "hold"' in done.stderr
+    assert Switch.objects.count() == 1
+
+
+@pytest.mark.needs("sqlite")
+def test_a_ledger_without_tables_says_what_to_do_instead(process_environment, tmp_path):
+    empty = str(tmp_path / "empty.sqlite3")
+    done = hold_from_a_shell(process_environment | {"NOTIFYGUARD_DB_NAME": empty})
     assert done.returncode == 1
     assert "Run: manage.py migrate notifyguard" in done.stderr
     assert "NOTIFYGUARD_SENDING=hold" in done.stderr
