@@ -10,8 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from notifyguard import database
-from notifyguard.decision import OPEN_STATES
-from notifyguard.models import Delivery, FrozenContent, FrozenMessage
+from notifyguard.models import FrozenContent, FrozenMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +50,3 @@ def fetch(dispatch: UUID) -> Frozen | None:
     contents = FrozenContent.objects.using(alias).filter(dispatch=dispatch)
     blobs = {content.digest: bytes(content.content) for content in contents}
     return Frozen(json.loads(message.payload), blobs)
-
-
-def drop_if_done(dispatch: UUID) -> None:
-    """Delete the message of a dispatch of which nothing waits any more."""
-    rows = Delivery.objects.using(database.alias()).filter(dispatch=dispatch)
-    if not rows.filter(state__in=OPEN_STATES).exists():
-        drop(dispatch)
-
-
-def drop(dispatch: UUID) -> None:
-    """Delete the message of a dispatch."""
-    alias = database.alias()
-    FrozenContent.objects.using(alias).filter(dispatch=dispatch).delete()
-    FrozenMessage.objects.using(alias).filter(dispatch=dispatch).delete()

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F
 
 from notifyguard import clock, database, hold
-from notifyguard.ledger import rows, statements, takeover
+from notifyguard.ledger import at_once, rows, statements, takeover
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.takeover import Holder, StaleBoard
 from notifyguard.models import Claim
@@ -110,7 +110,7 @@ def _record_at_once(entries: Sequence[Entry], generation: int) -> set[UUID]:
     connection = database.connection()
     at = clock.now(connection)
     with connection.cursor() as cursor:
-        found, won = statements.record_on_postgresql(cursor, entries, generation, at)
+        found, won = at_once.record(cursor, entries, generation, at)
     if found != generation:
         raise StaleBoard
     return won
@@ -134,7 +134,7 @@ def _record_in_steps(
 
 def _look_at_once(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict[UUID, Taken]:
     with connection.cursor() as cursor:
-        found = statements.count_duplicates_on_postgresql(cursor, keys)
+        found = at_once.count_duplicates(cursor, keys)
     return {key: Taken(delivery, fingerprint) for key, delivery, fingerprint in found}
 
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notifyguard import clock, database, hold
+from notifyguard import clock, database
 from notifyguard.decision import State
-from notifyguard.ledger import rows, statements
+from notifyguard.ledger import at_once, rows, statements
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.takeover import StaleBoard
 
@@ -54,11 +54,9 @@ def confirm(entries: Sequence[Entry]) -> None:
         return
     connection = database.connection()
     at = clock.now(connection)
-    outcomes = {(entry.state, entry.rule, entry.reason) for entry in entries}
-    frees = any((entry.state is State.FAILED and entry.key) or entry.frozen for entry in entries)
 
     def write() -> None:
-        if len(outcomes) == 1 and not frees:
+        if _is_one_update(entries):
             _confirm(connection, entries, at)
             return
         with database.short_transaction():
@@ -72,35 +70,51 @@ def _mark(
 ) -> tuple[set[UUID], int | None]:
     connection = database.connection()
     at = clock.now(connection)
-    if not confirming and connection.vendor == "postgresql":
-        moved = statements.mark(connection, entries, generation, at)
-        return moved, generation if moved else statements.generation(connection)
+    if connection.vendor == "postgresql" and _is_one_update(confirming):
+        wake_at = _wakes(confirming[0]) if confirming else None
+        found, moved, changed = at_once.mark(
+            connection, entries, generation, at, confirming=confirming, wake_at=wake_at
+        )
+        _say_if_late(confirming, changed)
+        return moved, found
     with database.short_transaction():
         if confirming:
             _confirm(connection, confirming, at)
         found = statements.lock_generation(connection)
         moved = set()
         if found == generation:
-            moved = statements.mark(connection, entries, generation, at)
+            moved = statements.mark(connection, entries, at)
     return moved, found
 
 
 def _confirm(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime) -> None:
     for group in _by_outcome(entries):
-        wake_at = clock.never() if group[0].state is State.UNCERTAIN else None
         states = (State.IN_FLIGHT, State.UNCERTAIN)
-        changed = statements.confirm(connection, group, states, at, wake_at)
-        if changed != len(group):
-            # Somebody resolved it by hand, or took it over: theirs is the later word.
-            logger.warning(
-                "notifyguard: %d of %d outcomes came too late for the ledger (dispatch %s)",
-                len(group) - changed, len(group), group[0].dispatch,
-            )  # fmt: skip
-        elif group[0].state is State.FAILED:
+        changed = statements.confirm(connection, group, states, at, _wakes(group[0]))
+        _say_if_late(group, changed)
+        if changed == len(group) and group[0].state is State.FAILED:
             rows.free(connection, group)
-    frozen = {entry.dispatch for entry in entries if entry.frozen}
-    for dispatch in frozen:
-        hold.drop_if_done(dispatch)
+    for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
+        statements.drop_if_done(connection, dispatch)
+
+
+def _say_if_late(entries: Sequence[Entry], changed: int) -> None:
+    if changed != len(entries):
+        # Somebody resolved it by hand, or took it over: theirs is the later word.
+        logger.warning(
+            "notifyguard: %d of %d outcomes came too late for the ledger (dispatch %s)",
+            len(entries) - changed, len(entries), entries[0].dispatch,
+        )  # fmt: skip
+
+
+def _wakes(outcome: Entry) -> datetime | None:
+    return clock.never() if outcome.state is State.UNCERTAIN else None
+
+
+def _is_one_update(entries: Sequence[Entry]) -> bool:
+    """Tell whether all is said by one UPDATE: one outcome, no key to free, nothing kept."""
+    frees = any((entry.state is State.FAILED and entry.key) or entry.frozen for entry in entries)
+    return not frees and len(_by_outcome(entries)) <= 1
 
 
 def _by_outcome(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F
 
-from notifyguard import clock, conf, database, hold
+from notifyguard import clock, conf, database
 from notifyguard.decision import State
 from notifyguard.identity import instance
 from notifyguard.ledger import rows, statements, takeover
@@ -90,7 +90,7 @@ def _start(entries: Sequence[Entry], generation: int) -> list[Entry]:
         lease_end = now + timedelta(seconds=conf.current().lease)
         started = [e for e in won if _move(connection, e, State.IN_FLIGHT, now, wake_at=lease_end)]
         if lost:
-            hold.drop_if_done(lost[0].dispatch)
+            statements.drop_if_done(connection, lost[0].dispatch)
     for entry in started:
         entry.attempt += 1
         entry.state = State.IN_FLIGHT

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from notifyguard import clock, database, hold
 from notifyguard.decision import OPEN_STATES, State
 from notifyguard.identity import instance
+from notifyguard.ledger import statements
 from notifyguard.ledger.entry import Entry
 from notifyguard.models import Claim, Delivery
 
@@ -63,7 +64,7 @@ def give_up(entries: Sequence[Entry]) -> None:
             if ended:
                 free(connection, [entry])
         for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
-            hold.drop_if_done(dispatch)
+            statements.drop_if_done(connection, dispatch)
 
 
 def withdraw(entries: Sequence[Entry]) -> None:
@@ -77,7 +78,7 @@ def withdraw(entries: Sequence[Entry]) -> None:
             free(connection, [entry])
             entry.state = State.QUEUED
         for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
-            hold.drop_if_done(dispatch)
+            statements.drop_if_done(connection, dispatch)
 
 
 def expired(entries: Sequence[Entry]) -> list[Entry]:

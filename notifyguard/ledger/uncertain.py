@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from notifyguard import clock, conf, database, hold
+from notifyguard import clock, conf, database
 from notifyguard.decision import State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import deeds, rows
+from notifyguard.ledger import deeds, rows, statements
 from notifyguard.models import Delivery
 
 
@@ -83,7 +83,7 @@ def _resolve_one(delivery: UUID, finding: Finding, reason: str, actor: str) -> N
         raise NotAllowed(_refusal(delivery, row))
     if finding is Finding.NOT_SENT:
         rows.free(connection, [rows.entry_of(row)])
-    hold.drop_if_done(row.dispatch)
+    statements.drop_if_done(connection, row.dispatch)
     deeds.record(
         "resolve",
         str(delivery),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -12,9 +12,12 @@ from django.db.models import QuerySet
 
 from notifyguard import clock, database
 from notifyguard.decision import Sending
+from notifyguard.ledger import statements
 from notifyguard.models import Control, Switch
 from notifyguard.switchboard.control import control_row, ensure_control
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
+
+T = TypeVar("T")
 
 _boards: dict[str, Board] = {}
 
@@ -48,8 +51,7 @@ def forget() -> None:
 
 def generation_now() -> int:
     """Return the generation as others committed it, seen from beside the caller's transaction."""
-    row = next(iter(_read(Control.objects.filter(pk=Control.ROW).values_list("generation"))), (0,))
-    return int(row[0])
+    return _from_beside(statements.generation) or 0
 
 
 def _load() -> Board:
@@ -85,15 +87,18 @@ def _read_rulings() -> Iterator[Ruling]:
 
 def _read(rows: QuerySet[Any, Any]) -> Iterator[Any]:
     """Run a query of the ORM over the connection that sees what others committed."""
-    return iter(list(_compiled(rows, database.aside())))
+    return iter(
+        _from_beside(lambda beside: list(rows.query.get_compiler(connection=beside).results_iter()))
+    )
 
 
-def _compiled(rows: QuerySet[Any, Any], beside: BaseDatabaseWrapper) -> Iterable[Any]:
+def _from_beside(read: Callable[[BaseDatabaseWrapper], T]) -> T:
+    beside = database.aside()
     try:
-        return list(rows.query.get_compiler(connection=beside).results_iter())
+        return read(beside)
     except OperationalError:
         if beside is database.connection() or beside.vendor != "sqlite":
             raise
         # The caller's own transaction has locked the file against readers. Then
         # nobody else can have written, and the caller's connection sees all there is.
-        return list(rows.query.get_compiler(connection=database.connection()).results_iter())
+        return read(database.connection())

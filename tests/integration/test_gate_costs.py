@@ -55,10 +55,10 @@ def test_a_batch_costs_one_commit_a_message_and_two_for_the_whole(count):
     with watched_traffic() as traffic:
         assert batch(*messages) == count
     assert traffic.commits == count + 2
-    # PostgreSQL: the claim, the first mark alone, then confirm, lock and mark; the last confirm.
+    # PostgreSQL: the claim, then confirm and mark in one; the last confirm.
     # Elsewhere a transaction locks by one statement more, twice for SQLite.
     first = on(postgresql=2, mysql=2 + 2, others=3 + 3)
-    following = on(postgresql=3, mysql=3, others=4)
+    following = on(postgresql=1, mysql=3, others=4)
     expected = first + following * (count - 1) + 1
     assert len(traffic.statements) == expected, traffic.statements
 

@@ -1,0 +1,181 @@
+"""PostgreSQL: what takes other databases several statements, in one round trip and one commit.
+
+Each says what ``statements`` says, and means the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from notifyguard.decision import State
+from notifyguard.identity import instance
+from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.statements import CLAIM, CONFIRM, CONTROL, DELIVERY, MARK, matching
+
+_LOCKED = f"""control AS MATERIALIZED (
+    SELECT generation FROM {CONTROL} WHERE id = 1 FOR SHARE)"""
+# Column and type: a VALUES list needs it where a value may be NULL.
+_COLUMNS = (
+    ("id", "uuid"),
+    ("dispatch", "uuid"),
+    ("idempotency_key", "uuid"),
+    ("fingerprint", "uuid"),
+    ("type", "text"),
+    ("recipient", "text"),
+    ("state", "text"),
+    ("attempt", "int"),
+    ("rule", "text"),
+    ("reason", "text"),
+    ("origin", "text"),
+    ("call_site", "text"),
+    ("task_id", "text"),
+    ("instance", "text"),
+    ("backend", "text"),
+    ("subject", "text"),
+    ("message_id", "text"),
+    ("created_at", "timestamptz"),
+    ("changed_at", "timestamptz"),
+    ("wake_at", "timestamptz"),
+)
+_NAMES = tuple(name for name, _ in _COLUMNS)
+_STORED = tuple(name for name in _NAMES if name != "fingerprint")
+_BY_KEY = "ORDER BY idempotency_key"
+
+
+def record(
+    cursor: CursorWrapper, entries: Sequence[Entry], generation: int, at: datetime
+) -> tuple[int | None, set[UUID]]:
+    """Claim keys and insert rows in one round trip and one commit.
+
+    ``lock_generation``, ``claim`` and ``Delivery.objects.bulk_create`` of the
+    winners, as one statement.
+
+    Returns:
+        The generation found, and the ids of the rows written: none when the
+        generation is another than the one given.
+    """
+    row = "(" + ", ".join(f"%s::{kind}" for _, kind in _COLUMNS) + ")"
+    entry_rows = ", ".join([row] * len(entries))
+    stored = ", ".join(_STORED)
+    # One row is read quicker where it stands, and needs no order.
+    inlined, order = ("NOT MATERIALIZED", "") if len(entries) == 1 else ("", _BY_KEY)
+    claimed = (
+        f"""claimed AS (
+            INSERT INTO {CLAIM} AS c
+                (idempotency_key, delivery, fingerprint, duplicates, claimed_at)
+            SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
+            WHERE generation = %s AND idempotency_key IS NOT NULL {order}
+            ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = c.duplicates + 1
+            RETURNING delivery),"""
+        if any(entry.key for entry in entries)
+        else ""
+    )
+    won = "AND (idempotency_key IS NULL OR id IN (SELECT delivery FROM claimed))" if claimed else ""
+    parameters: list[Any] = [
+        value
+        for entry in sorted(entries, key=lambda entry: str(entry.key))
+        for value in _values(entry, at)
+    ]
+    cursor.execute(
+        f"""WITH {_LOCKED},
+        entry ({", ".join(_NAMES)}) AS {inlined} (VALUES {entry_rows}),
+        {claimed}
+        recorded AS (
+            INSERT INTO {DELIVERY} ({stored})
+            SELECT {stored} FROM entry, control WHERE generation = %s {won}
+            RETURNING id)
+        SELECT generation, ARRAY(SELECT id FROM recorded) FROM control""",
+        [*parameters, *([generation] if claimed else []), generation],
+    )
+    found = cursor.fetchone()
+    return (None, set()) if found is None else (int(found[0]), set(found[1]))
+
+
+def mark(
+    connection: BaseDatabaseWrapper,
+    entries: Sequence[Entry],
+    generation: int,
+    at: datetime,
+    *,
+    confirming: Sequence[Entry] = (),
+    wake_at: datetime | None = None,
+) -> tuple[int | None, set[UUID], int]:
+    """Confirm one message and mark the next, the mark only if the generation is unchanged.
+
+    ``statements.confirm``, ``lock_generation`` and ``statements.mark`` as one statement.
+
+    Args:
+        connection: in autocommit.
+        entries: to be marked, all of one message.
+        generation: of the board their decision was made under.
+        at: the time by the database's clock.
+        confirming: entries of the message before, that share one outcome.
+        wake_at: of the rows that are confirmed.
+
+    Returns:
+        The generation found, the ids of the rows marked, and how many were confirmed.
+    """
+    where, claimed = matching(connection, entries, (State.CLAIMED,))
+    confirmed, parameters = "", []
+    if confirming:
+        theirs, in_flight = matching(connection, confirming, (State.IN_FLIGHT, State.UNCERTAIN))
+        confirmed = f"""confirmed AS (
+            UPDATE {DELIVERY} SET {CONFIRM} WHERE {theirs} RETURNING id),"""
+        outcome = confirming[0]
+        parameters = [outcome.state.value, outcome.rule, outcome.reason, at, wake_at, *in_flight]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""WITH {_LOCKED}, {confirmed}
+            marked AS (
+                UPDATE {DELIVERY} SET {MARK} FROM control
+                WHERE generation = %s AND ({where}) RETURNING {DELIVERY}.id)
+            SELECT (SELECT generation FROM control), ARRAY(SELECT id FROM marked),
+                {"(SELECT count(*) FROM confirmed)" if confirming else 0}""",
+            [
+                *parameters,
+                *(State.IN_FLIGHT.value, at, instance(), entries[0].message_id),
+                *(generation, *claimed),
+            ],
+        )
+        found, marked, count = cursor.fetchone()
+    return found, set(marked), count
+
+
+def count_duplicates(
+    cursor: CursorWrapper, keys: Sequence[UUID]
+) -> list[tuple[UUID, UUID, UUID | None]]:
+    """Find taken keys and count one more duplicate on each, in one statement.
+
+    Where no key is taken, which is the common case, nothing is written. A key
+    whose holder has claimed it but not marked is left out: it may be taken over.
+    The count alone is committed without waiting for the disk.
+    """
+    among = "= ANY(%s)"
+    if len(keys) > 1:
+        # Two processes that count on the same keys in different orders deadlock.
+        among = f"""IN (SELECT idempotency_key FROM {CLAIM} WHERE idempotency_key = ANY(%s)
+            ORDER BY idempotency_key FOR NO KEY UPDATE)"""
+    # The holder by its id alone. As a join, a planner without fresh statistics takes
+    # the index on wake_at, which is empty in nearly every row, and reads them all.
+    cursor.execute(
+        f"""UPDATE {CLAIM} c SET duplicates = duplicates + 1
+        WHERE idempotency_key {among} AND (
+            SELECT state = 'claimed' AND wake_at IS NULL FROM {DELIVERY}
+            WHERE id = c.delivery) IS NOT TRUE
+        RETURNING idempotency_key, delivery, fingerprint,
+            set_config('synchronous_commit', 'off', true)""",
+        [list(keys)],
+    )
+    return [(key, delivery, fingerprint) for key, delivery, fingerprint, _ in cursor.fetchall()]
+
+
+def _values(entry: Entry, at: datetime) -> list[Any]:
+    fixed = {"instance": instance(), "created_at": at, "changed_at": at, "wake_at": None}
+    fixed["idempotency_key"] = entry.key
+    return [fixed[name] if name in fixed else getattr(entry, name) for name in _NAMES]
