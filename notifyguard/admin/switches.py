@@ -8,9 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.csrf import csrf_protect
 
 from notifyguard import clock, database, patterns, switchboard
 from notifyguard.decision import Sending
@@ -77,9 +75,9 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return (*self.readonly_fields, *(("pattern", "everything") if obj else ()))
 
     # Django would wrap both views in a transaction of theirs. A switch is set in a
-    # short one of its own, which is tried again when it lost a race for locks.
+    # short one of its own, which is tried again when it lost a race for locks. The
+    # token of the form is asked for by the admin site, around every view.
 
-    @method_decorator(csrf_protect)
     def changeform_view(
         self,
         request: HttpRequest,
@@ -92,7 +90,6 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request, object_id, form_url, extra_context
         )
 
-    @method_decorator(csrf_protect)
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> Any:
