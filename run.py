@@ -62,7 +62,9 @@ def tests(arguments: Sequence[str]) -> int:
     # Installing two at a time halves the wait; the tests then have the machine for themselves.
     if status := subprocess.call([*tox, "run-parallel", "--notest", "--parallel", "2", *chosen]):
         return status
-    status = subprocess.call([*tox, "run", "--skip-pkg-install", *chosen, "--", *arguments])
+    # A bare "--" would count as arguments, and each environment has tests of its own to run.
+    to_pytest = ["--", *arguments] if arguments else []
+    status = subprocess.call([*tox, "run", "--skip-pkg-install", *chosen, *to_pytest])
     print(_closing_line(results, status))
     return status
 

@@ -17,9 +17,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_the_connection_beside_the_callers_is_opened_once(mailbox, monkeypatch):
     opened = []
     connect = BaseDatabaseWrapper.connect
-    monkeypatch.setattr(
-        BaseDatabaseWrapper, "connect", lambda self: (opened.append(self), connect(self))[1]
-    )
+
+    def note_and_connect(wrapper):
+        opened.append(wrapper)
+        connect(wrapper)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "connect", note_and_connect)
     assert connection.settings_dict["CONN_MAX_AGE"] == 0
     for number in range(3):
         with transaction.atomic():
