@@ -56,6 +56,10 @@ class Decision:
     takes_key: bool = True
     keeps_body: bool = True
 
+    def __post_init__(self) -> None:
+        if self.sending is Sending.HOLD and not self.keeps_body:
+            raise ValueError("What is held is kept: there would be nothing to release.")
+
     @property
     def state(self) -> State:
         """The state of a delivery on which this was decided."""

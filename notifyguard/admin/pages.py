@@ -71,7 +71,7 @@ class WaitingFilter(admin.SimpleListFilter):
 class DeliveryAdmin(LookingAdmin):
     """The ledger: who was sent what, when, and what came of it."""
 
-    list_display = ("created_at", "type", "recipient", "state", "rule", "origin", "instance")
+    list_display = ("created_at", "state", "recipient", "type", "rule", "origin", "instance")
     list_filter = (WaitingFilter, "created_at")
     search_fields = ("recipient",)  # the box is shown; what it finds is said below
     search_help_text = _(

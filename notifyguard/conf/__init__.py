@@ -7,10 +7,10 @@ logged once at ERROR and reported by the system checks.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
+from django.utils.functional import empty
 
 from notifyguard.conf import environment
 from notifyguard.conf.importing import unimportable
@@ -43,9 +43,6 @@ NAME = "NOTIFYGUARD"
 # What was written when the settings were last read, and what came of it: one
 # tuple, so that a thread sees both or neither.
 _latest: tuple[Any, Settings] = ({}, Settings())
-# The object behind the lazy ``settings``, and the one in which ours was last missing.
-_wrapped = attrgetter("_wrapped")
-_without: object = None
 
 
 def current() -> Settings:
@@ -99,15 +96,11 @@ def read(written: Any) -> Settings:
 def _written() -> Any:
     """What the project wrote, or an empty dict.
 
-    To look for a setting that is missing costs Django ten times as much as to
-    find one, and most projects write none: so a miss is remembered for as long
-    as the same settings object is in place and has not been given one.
+    Asked of the object behind Django's lazy ``settings``: every attribute of that one
+    costs a call of Python code, and one that is missing ten times as much.
     """
-    global _without
-    if _wrapped(settings) is _without and NAME not in vars(_without):
-        return {}
-    written = getattr(settings, NAME, None)
-    _without = _wrapped(settings) if written is None else None
+    behind = object.__getattribute__(settings, "_wrapped")
+    written = getattr(settings if behind is empty else behind, NAME, None)
     return {} if written is None else written
 
 

@@ -184,11 +184,29 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "deliveries",
                 "ordering": ["-id"],
                 "indexes": [
-                    models.Index(fields=["recipient", "id"], name="notifyguard_recipient"),
+                    models.Index(
+                        fields=["recipient", "id"],
+                        name="notifyguard_recipient",
+                        opclasses=["varchar_pattern_ops", "uuid_ops"],
+                    ),
                     models.Index(fields=["type", "id"], name="notifyguard_type"),
                     models.Index(fields=["dispatch"], name="notifyguard_dispatch"),
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="HeldMessage",
+            fields=[],
+            options={
+                "verbose_name": "held message",
+                "verbose_name_plural": "held messages",
+                "permissions": [("release_held", "Can release and discard held messages")],
+                "proxy": True,
+                "default_permissions": ("view",),
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("notifyguard.delivery",),
         ),
         migrations.CreateModel(
             name="Switch",

@@ -35,7 +35,7 @@ def set_switch(
         expires_at: when the switch ends by itself; a must for ``discard``.
 
     Raises:
-        NotAllowed: a reason or expiry is missing, or the pattern cannot be used.
+        NotAllowed: a reason or expiry is missing or past, or the pattern cannot be used.
         DatabaseError: the ledger cannot be written; nothing changed.
     """
     _check(pattern, sending, reason, expires_at)
@@ -69,7 +69,11 @@ def clear_switch(pattern: str, *, reason: str, author: str, everything: bool = F
 
     Returns:
         Whether there was such a switch.
+
+    Raises:
+        NotAllowed: the reason is missing.
     """
+    _check_reason(reason)
     named = "*" if everything else pattern
     switches = Switch.objects.using(database.alias()).filter(pattern=named, everything=everything)
     if not switches.exists():
@@ -132,8 +136,7 @@ def _flip(
 
 
 def _check(pattern: str, sending: Sending, reason: str, expires_at: datetime | None) -> None:
-    if not reason.strip():
-        raise NotAllowed("A switch needs a reason: whoever looks at 2 a.m. must know why.")
+    _check_reason(reason)
     if fix := patterns.fault(pattern):
         raise NotAllowed(f"{pattern!r} is not a pattern of types. {fix}")
     if len(pattern) > MAX_TYPE_LENGTH:
@@ -144,3 +147,10 @@ def _check(pattern: str, sending: Sending, reason: str, expires_at: datetime | N
         raise NotAllowed(
             "A switch to discard needs an expiry (--until): a forgotten one loses mail for ever."
         )
+    if expires_at is not None and expires_at <= clock.now(database.connection()):
+        raise NotAllowed(f"The switch would have ended already, at {expires_at:%Y-%m-%d %H:%M}.")
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise NotAllowed("A switch needs a reason: whoever looks at 2 a.m. must know why.")
