@@ -211,11 +211,16 @@ def test_the_plugin_loads_nothing_of_django_in_a_project_that_has_none(tmp_path)
     (tmp_path / "test_plain.py").write_text(
         "import sys\n\ndef test_plain():\n    assert 'django' not in sys.modules\n"
     )
-    options = ["-p", "notifyguard.contrib.pytest", "-p", "no:django", "-p", "no:cacheprovider"]
+    # By name alone, or an installed notifyguard would bring its plugin a second time.
+    options = ["-p", "notifyguard.contrib.pytest", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", *options, str(tmp_path)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(BASE_DIR)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(BASE_DIR),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
