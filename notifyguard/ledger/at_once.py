@@ -45,7 +45,6 @@ _COLUMNS = (
 )
 _NAMES = tuple(name for name, _ in _COLUMNS)
 _STORED = tuple(name for name in _NAMES if name != "fingerprint")
-_BY_KEY = "ORDER BY idempotency_key"
 
 
 def record(
@@ -60,31 +59,23 @@ def record(
         The generation found, and the ids of the rows written: none when the
         generation is another than the one given.
     """
-    row = "(" + ", ".join(f"%s::{kind}" for _, kind in _COLUMNS) + ")"
-    entry_rows = ", ".join([row] * len(entries))
+    source, parameters = _source(entries, at)
     stored = ", ".join(_STORED)
-    # One row is read quicker where it stands, and needs no order.
-    inlined, order = ("NOT MATERIALIZED", "") if len(entries) == 1 else ("", _BY_KEY)
     claimed = (
         f"""claimed AS (
             INSERT INTO {CLAIM} AS c
                 (idempotency_key, delivery, fingerprint, duplicates, claimed_at)
             SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
-            WHERE generation = %s AND idempotency_key IS NOT NULL {order}
+            WHERE generation = %s AND idempotency_key IS NOT NULL ORDER BY idempotency_key
             ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = c.duplicates + 1
             RETURNING delivery),"""
         if any(entry.key for entry in entries)
         else ""
     )
     won = "AND (idempotency_key IS NULL OR id IN (SELECT delivery FROM claimed))" if claimed else ""
-    parameters: list[Any] = [
-        value
-        for entry in sorted(entries, key=lambda entry: str(entry.key))
-        for value in _values(entry, at)
-    ]
     cursor.execute(
         f"""WITH {_LOCKED},
-        entry ({", ".join(_NAMES)}) AS {inlined} (VALUES {entry_rows}),
+        entry ({", ".join(_NAMES)}) AS {source},
         {claimed}
         recorded AS (
             INSERT INTO {DELIVERY} ({stored})
@@ -175,7 +166,21 @@ def count_duplicates(
     return [(key, delivery, fingerprint) for key, delivery, fingerprint, _ in cursor.fetchall()]
 
 
+def _source(entries: Sequence[Entry], at: datetime) -> tuple[str, list[Any]]:
+    """Return where the rows come from, and its parameters: one for each column."""
+    columns = list(zip(*(_values(entry, at) for entry in entries), strict=True))
+    if len(entries) == 1:
+        # Read where it stands: a fifth less time than by arrays.
+        row = ", ".join(f"%s::{kind}" for _, kind in _COLUMNS)
+        return f"NOT MATERIALIZED (VALUES ({row}))", [column[0] for column in columns]
+    # Arrays: a value list takes a parameter for each value, of which there may be 65,535.
+    arrays = ", ".join(f"%s::{kind}[]" for _, kind in _COLUMNS)
+    return f"(SELECT * FROM unnest({arrays}))", [list(column) for column in columns]
+
+
 def _values(entry: Entry, at: datetime) -> list[Any]:
-    fixed = {"instance": instance(), "created_at": at, "changed_at": at, "wake_at": None}
-    fixed["idempotency_key"] = entry.key
+    fixed = {
+        **{"idempotency_key": entry.key, "instance": instance()},
+        **{"created_at": at, "changed_at": at, "wake_at": None},
+    }
     return [fixed[name] if name in fixed else getattr(entry, name) for name in _NAMES]

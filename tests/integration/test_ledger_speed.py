@@ -36,6 +36,26 @@ def test_a_look_finds_the_holder_by_its_id_before_there_are_statistics(mailbox):
     with database.short_transaction() as ours:
         sent = [Entry(new_id(), "sent", f"{n}@example.com", state=State.SENT) for n in range(500)]
         rows.insert(ours, sent, clock.now(ours))
+    look, parameters = statements_of(letter(key="1"))[0]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {look}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using notifyguard_delivery_pkey" in plan, plan
+    assert "notifyguard_delivery_wake_at" not in plan, plan
+
+
+@pytest.mark.needs("postgresql")
+def test_a_claim_takes_a_parameter_for_each_column_not_for_each_value(mailbox):
+    """Bound by the server there may be 65,535 of them: 3,000 recipients once were too many."""
+    one, many = (
+        next(parameters for sql, parameters in statements_of(message) if "claimed AS" in sql)
+        for message in (letter("a@example.com", key=1), letter("b@e.com", "c@e.com", key=2))
+    )
+    assert len(one) == len(many)
+
+
+def statements_of(message):
+    """Send the message; return its statements with their parameters."""
     seen = []
 
     def note(execute, sql, params, many, context):
@@ -43,10 +63,5 @@ def test_a_look_finds_the_holder_by_its_id_before_there_are_statistics(mailbox):
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
-        letter(key="1").send()
-    look, parameters = seen[0]
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {look}", parameters)
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "Index Scan using notifyguard_delivery_pkey" in plan, plan
-    assert "notifyguard_delivery_wake_at" not in plan, plan
+        message.send()
+    return seen
