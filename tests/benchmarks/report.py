@@ -17,21 +17,26 @@ SWITCH_AIM = 1.0
 """Microseconds."""
 
 _DURABLE = {
-    "postgresql": "SELECT current_setting('synchronous_commit') || ', fsync '"
-    " || current_setting('fsync')",
-    "mysql": "SELECT concat('flush at commit ', @@innodb_flush_log_at_trx_commit)",
-    "sqlite": "SELECT 'synchronous ' || synchronous FROM pragma_synchronous",
+    "postgresql": ("SHOW synchronous_commit", "on"),
+    "mysql": ("SELECT @@innodb_flush_log_at_trx_commit", 1),
+    "sqlite": ("PRAGMA synchronous", 2),
 }
 
 
 def surroundings(rows: int) -> dict[str, Any]:
-    """Say on what the figures were taken."""
+    """Say on what the figures were taken.
+
+    Raises:
+        RuntimeError: a commit does not wait for the disk, so that they would say nothing.
+    """
+    question, durable = _DURABLE[connection.vendor]
     with connection.cursor() as cursor:
-        cursor.execute(_DURABLE[connection.vendor])
-        durability = cursor.fetchone()[0]
+        cursor.execute(question)
+        if (answer := cursor.fetchone()[0]) != durable:
+            raise RuntimeError(f"{question}: {answer}; to measure, it must be {durable}")
     return {
         "database": f"{connection.display_name} {_version()}",
-        "durability": durability,
+        "driver": _driver(),
         "rows": rows,
         "django": django.get_version(),
         "python": platform.python_version(),
@@ -84,6 +89,14 @@ def write(path: Path, about: dict[str, Any], results: list[Result], switch: floa
 
 def _version() -> str:
     return ".".join(map(str, connection.get_database_version()))
+
+
+def _driver() -> str:
+    if connection.vendor != "postgresql":
+        return str(connection.Database.__name__)
+    from psycopg import __version__, pq
+
+    return f"psycopg {__version__} ({pq.__impl__})"
 
 
 def _milliseconds(seconds: float) -> str:
