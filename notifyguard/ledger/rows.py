@@ -74,8 +74,10 @@ def withdraw(entries: Sequence[Entry]) -> None:
     """
     with database.short_transaction() as connection:
         for entry in entries:
-            deliveries(connection).filter(id=entry.id, attempt=entry.attempt).delete()
-            free(connection, [entry])
+            ours = deliveries(connection).filter(id=entry.id, attempt=entry.attempt)
+            # Whoever took the row over kept its id: the key is theirs, and may have been used.
+            if ours.delete()[0]:
+                free(connection, [entry])
             entry.state = State.QUEUED
         for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
             statements.drop_if_done(connection, dispatch)

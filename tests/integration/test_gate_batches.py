@@ -103,6 +103,22 @@ def test_a_switch_of_another_type_set_half_way_stops_nothing(mailbox):
     assert states() == ["sent"] * 5
 
 
+def test_what_was_taken_over_is_not_sent_again_when_a_switch_is_set(mailbox):
+    class TakenOver(StopsAll):
+        """The last of the batch is sent by somebody else, before the switch is set."""
+
+        def message(self, *args, **kwargs):
+            if self.pattern:
+                letter("last@example.com", key="1", subject="Hello").send()
+            return super().message(*args, **kwargs)
+
+    first = TakenOver("Stop", "text", "from@example.com", ["first@example.com"])
+    first.pattern = "newsletter"
+    assert batch(first, letter("last@example.com", key="1", subject="Hello")) == 1
+    assert mailbox.recipients() == ["first@example.com", "last@example.com"]
+    assert states() == ["sent"] * 2
+
+
 def test_a_message_that_cannot_be_built_is_failed_and_nothing_of_it_is_sent(mailbox):
     with pytest.raises(ValueError, match=r"(?i)newline|linefeed"):
         batch(
