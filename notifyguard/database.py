@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.connection import ConnectionDoesNotExist
 
 from notifyguard import conf
 from notifyguard.exceptions import LedgerUnavailable
@@ -42,8 +41,18 @@ class Standing(Enum):
 
 
 def alias() -> str:
-    """Return the alias of the ledger's database."""
-    return conf.current().database
+    """Return the alias of the ledger's database.
+
+    Raises:
+        LedgerUnavailable: the setting names no database of this project.
+    """
+    name = conf.current().database
+    if name not in connections.settings:
+        raise LedgerUnavailable(
+            f'NOTIFYGUARD["DATABASE"] is {name!r}, which is no alias in DATABASES. '
+            "Nothing is sent: under another ledger, keys taken long ago would be free."
+        )
+    return name
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -52,13 +61,7 @@ def connection() -> BaseDatabaseWrapper:
     Raises:
         LedgerUnavailable: the setting names no database of this project.
     """
-    try:
-        return connections[alias()]
-    except ConnectionDoesNotExist:
-        raise LedgerUnavailable(
-            f'NOTIFYGUARD["DATABASE"] is {alias()!r}, which is no alias in DATABASES. '
-            "Nothing is sent: under another ledger, keys taken long ago would be free."
-        ) from None
+    return connections[alias()]
 
 
 def standing() -> Standing:

@@ -19,7 +19,7 @@ from typing import Any
 from notifyguard import conf, database
 from notifyguard.channels import passes
 from notifyguard.database import Standing
-from notifyguard.gate import handover, inline, light, loop, second_stop, transactional
+from notifyguard.gate import handover, inline, light, second_stop, transactional
 from notifyguard.gate.passage import Passage
 
 __all__ = ["send_messages"]
@@ -52,8 +52,6 @@ def send_messages(backend: Any, inner: Inner, messages: Any) -> Any:
     if light.applies(settings):
         return light.send(backend, inner, batch, messages)
     passage = Passage(backend, inner, settings)
-    if loop.is_running():
-        return loop.in_a_thread(lambda: inline.send(passage, batch))
     if database.standing() is Standing.CALLER:
         return transactional.send(passage, batch)
     return inline.send(passage, batch)

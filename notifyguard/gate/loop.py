@@ -29,12 +29,14 @@ def is_running() -> bool:
     return not os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
 
 
-def in_a_thread(work: Callable[[], T]) -> T:
-    """Run the work in a thread with a connection of its own, in the same context.
+def run(work: Callable[[], T]) -> T:
+    """Do the work here, or where a loop runs in a thread with a connection of its own.
 
     Raises:
         LedgerUnavailable: another connection cannot see this ledger.
     """
+    if not is_running():
+        return work()
     ours = database.connection()
     if ours.in_atomic_block or database.in_memory(ours):
         raise LedgerUnavailable(

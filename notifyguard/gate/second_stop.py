@@ -7,16 +7,16 @@ what they stop now is held, whatever the queue makes of its own row.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError
 
 from notifyguard import ledger, switchboard
 from notifyguard.channels import email, passes
-from notifyguard.channels.freezing import freeze
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision
-from notifyguard.gate import handover, light
+from notifyguard.gate import handover, light, loop
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import combined
 
@@ -27,11 +27,14 @@ def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], settings: 
 
     returned = []
     for message in batch:
-        judged = passes.has_pass(message, _board(settings).salt)
+        case = Case(email.describe(message, backend), settings)
+        board = loop.run(partial(_board, settings))
+        judged = passes.has_pass(message, board.salt)
         with passes.taken_off([message]):
             if not judged:
                 returned.append(gate.send_messages(backend, inner, [message]))
-            elif _stopped(message, backend, settings):
+            elif ruling := board.ruling(case.dispatch.notification.type, settings):
+                loop.run(partial(_keep, case, ruling))
                 returned.append(0)
             else:
                 with handover.of(message):
@@ -39,15 +42,9 @@ def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], settings: 
     return combined(returned)
 
 
-def _stopped(message: Any, backend: Any, settings: Settings) -> bool:
-    case = Case(email.describe(message, backend), settings)
-    board = _board(settings)
-    ruling = board.ruling(case.dispatch.notification.type, settings)
-    if ruling is None:
-        return False
+def _keep(case: Case, ruling: switchboard.Ruling) -> None:
     decision = Decision(ruling.sending, "switch", str(ruling), by_person=True)
-    ledger.note(case.stopped(decision), freeze(message))
-    return True
+    ledger.note(case.stopped(decision), case.freeze())
 
 
 def _board(settings: Settings) -> switchboard.Board:
