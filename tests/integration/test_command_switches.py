@@ -33,7 +33,7 @@ def test_hold_stops_mail_and_resume_opens_it_again(mailbox):
     said = deed("hold")
     assert "held from now on" in said
     letter("ann@example.com").send()
-    assert "1 delivery of these types stay held" in deed("resume")
+    assert "Still held of these types: 1 delivery" in deed("resume")
     letter("bob@example.com").send()
     assert mailbox.recipients() == ["bob@example.com"]
     assert states() == ["held", "sent"]
@@ -63,6 +63,18 @@ def test_hold_of_a_pattern_stops_only_its_types(mailbox):
         ("ticket.modified", "held"),
         ("invoice.sent", "sent"),
     ]
+
+
+def test_a_pattern_that_nobody_sends_is_said_with_what_was_meant(mailbox):
+    letter(type="ticket.modified").send()
+    assert "Did you mean ticket.modified?" in deed("hold", "tikcet.modified")
+    assert "has been seen" not in deed("hold", "ticket.*")
+
+
+def test_a_switch_that_ends_says_when(full):
+    assert f"until {timezone.localtime().year + 1}-" in deed(
+        "hold", "ticket.*", "--until", f"{timezone.localtime().year + 1}-02-01 08:00"
+    )
 
 
 def test_a_pattern_that_names_critical_types_says_which(full):

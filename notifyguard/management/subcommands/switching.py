@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
+from difflib import get_close_matches
 
 from django.core.management.base import CommandError
 
@@ -86,19 +87,22 @@ def _resume(terminal: Terminal, options: Options) -> None:
 
 
 def _set(terminal: Terminal, options: Options, sending: Sending) -> None:
+    until = moments.until(options["until"])
     switchboard.set_switch(
         options["pattern"],
         sending,
         reason=options["reason"],
         author=options["actor"],
         everything=options["everything"],
-        expires_at=moments.until(options["until"]),
+        expires_at=until,
     )
     what = {Sending.HOLD: "held", Sending.DISCARD: "discarded", Sending.OPEN: "open"}[sending]
-    terminal.say(f"{_meant(options)}: {what} from now on, in every process.")
+    end = f", until {until:%Y-%m-%d %H:%M %Z}".rstrip() if until else ""
+    terminal.say(f"{_meant(options)}: {what} from now on{end}, in every process.")
     if conf.current().mode == "bypass":
         terminal.warn('MODE is "bypass": mail leaves unguarded and no switch is obeyed.')
     if not options["everything"]:
+        _say_if_nobody_sends_it(terminal, options["pattern"])
         _say_what_it_does_to_critical_types(terminal, options["pattern"], sending)
     if sending is not Sending.HOLD:
         _say_what_still_decides(terminal, beside=_meant(options))
@@ -108,12 +112,27 @@ def _say_what_it_does_to_critical_types(terminal: Terminal, named: str, sending:
     if sending is Sending.OPEN or patterns.names_nothing(named):
         return
     settings = conf.current()
-    found = {*types_found.names(), *settings.types}
-    critical = sorted(
-        type for type in found if patterns.matches(named, type) and settings.for_type(type).critical
-    )
+    critical = [type for type in _meant_types(named) if settings.for_type(type).critical]
     if critical:
         terminal.warn(f"This names critical types, so they are meant too: {', '.join(critical)}")
+
+
+def _say_if_nobody_sends_it(terminal: Terminal, named: str) -> None:
+    """A mistyped switch stops nothing; a type that is not yet sent is no error."""
+    covered = any(patterns.matches(known, named) for known in conf.current().types)
+    if patterns.names_nothing(named) or covered or _meant_types(named):
+        return
+    likely = get_close_matches(named, _known_types(), n=1)
+    hint = f" Did you mean {likely[0]}?" if likely else " `types` lists those seen."
+    terminal.warn(f"No message of the type {named} has been seen yet.{hint}")
+
+
+def _meant_types(named: str) -> list[str]:
+    return sorted(type for type in _known_types() if patterns.matches(named, type))
+
+
+def _known_types() -> set[str]:
+    return {*types_found.names(), *conf.current().types}
 
 
 def _say_what_still_decides(terminal: Terminal, beside: str = "") -> None:
@@ -128,7 +147,7 @@ def _say_what_is_held(terminal: Terminal, named: str) -> None:
     count = len(held.chosen(held.Choice(pattern=named)))
     if count:
         which = "" if patterns.names_nothing(named) else f' "{named}"'
-        terminal.say(f"{deliveries(count)} of these types stay held; nothing held was sent.")
+        terminal.say(f"Still held of these types: {deliveries(count)}. Nothing held was sent.")
         terminal.say("To see them: manage.py notifyguard held")
         terminal.say(f'To send them: manage.py notifyguard release{which} --reason "..."')
 
