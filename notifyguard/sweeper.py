@@ -70,8 +70,10 @@ def _deliver(dispatch: UUID, rows: list[Delivery]) -> None:
     entries = [ledger_rows.entry_of(row) for row in rows]
     try:
         kept.deliver_taken(dispatch, entries)
-    except Exception:  # any: one bad message must not stop the others
-        logger.exception("notifyguard: the sweeper could not deliver dispatch %s", dispatch)
+    except Exception as error:  # any: one bad message must not stop the others
+        # Its name alone: what a server or database says may hold addresses.
+        name = type(error).__name__
+        logger.error("notifyguard: the sweeper could not deliver dispatch %s: %s", dispatch, name)
         _settle_unstarted(entries)
 
 

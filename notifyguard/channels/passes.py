@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -56,17 +56,22 @@ def taken_off(messages: list[Any]) -> Iterator[None]:
             message.extra_headers = headers
 
 
-def give_back(carrying: Any, message: Any) -> None:
+def give_back(carrying: Any, before: Mapping[str, Any], message: Any) -> None:
     """Copy what a backend wrote on the copy to the caller's object.
 
     Backends report through attributes (``anymail_status``, ``message_id``).
+
+    Args:
+        carrying: the copy that was handed over.
+        before: its attributes before that; what is as it was stays off the caller's object.
+        message: the caller's object.
     """
     for name, value in vars(carrying).items():
         if name == "extra_headers":
             written = {key: said for key, said in value.items() if key != PASS_HEADER}
             if written != (getattr(message, name, None) or {}):
                 message.extra_headers = written
-        elif vars(message).get(name, _MISSING) is not value:
+        elif before.get(name, _MISSING) is not value:
             setattr(message, name, value)
 
 

@@ -52,7 +52,7 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError
         if missing or _leaves_unrecorded(case):
             _send_unrecorded(passage, case, remember=not missing)
         elif is_silent(passage.backend):
-            logger.error("notifyguard: %s", _REFUSED, exc_info=error)
+            logger.error("notifyguard: %s (%s)", _REFUSED, type(error).__name__)
             refused = Decision(Sending.HOLD, "ledger", _REFUSED)
             case.settle(failed(_unsettled(case, refused), refused.rule, refused.reason))
         else:

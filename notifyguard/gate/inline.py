@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from django.db import DatabaseError
+
 from notifyguard import ledger
 from notifyguard.decision import State
 from notifyguard.gate import failures, late
@@ -64,6 +66,12 @@ def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
                 won = ledger.mark(case.passing, board.generation, confirming=landed)
                 landed = []
                 landed = passage.deliver(case) if _keep_marked(passage, case, won) else []
+    except DatabaseError as error:
+        if error is not passage.raised:
+            # The ledger failed: what it could not mark is decided on by ``failures``.
+            passage.confirm(landed)
+            landed, cases = [], []
+        raise
     except StaleBoard:
         landed = []  # confirmed all the same
         ledger.withdraw([entry for entry in claimed if entry.state is State.CLAIMED])

@@ -5,6 +5,7 @@ The switches are asked again; the other rules had their say when it was queued.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,10 +43,10 @@ def deliver(
     case = _case(passage, entries, thaw(frozen))
     try:
         while case.passing:
-            try:
-                _deliver_once(passage, case, switchboard.board())
-            except StaleBoard:
-                switchboard.forget()
+            # Read anew: a sweeper that runs for days has nothing else to tell it that
+            # a hold is over, and would put back what was released.
+            with contextlib.suppress(StaleBoard):
+                _deliver_once(passage, case, switchboard.board(fresh=True))
     finally:
         passage.close()
 

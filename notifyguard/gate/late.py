@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, IntegrityError, InterfaceError
 
 from notifyguard import ledger
 from notifyguard.ledger import Entry
@@ -29,6 +29,9 @@ def record_late() -> None:
         entries = [unrecorded.popleft() for _ in range(len(unrecorded))]
         try:
             ledger.note(entries)
+        except IntegrityError:
+            # One of them had a row, whose commit was thought lost; its lease will end.
+            logger.error("notifyguard: %d late records are in the ledger already", len(entries))
         except DatabaseError:
             unrecorded.extend(entries)
             raise
@@ -43,5 +46,7 @@ def logged(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DatabaseError, InterfaceError):
-        logger.exception("notifyguard: could not %s; the sweeper will settle it", doing)
+    except (DatabaseError, InterfaceError) as error:
+        # Not what it says: PostgreSQL shows the failing row, with address and subject.
+        name = type(error).__name__
+        logger.error("notifyguard: could not %s (%s); the sweeper will settle it", doing, name)

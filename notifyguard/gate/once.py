@@ -33,7 +33,7 @@ def drop_taken(passage: Passage, cases: Sequence[Case], board: Board) -> None:
     for case, entry, key in keyed:
         if key not in contents:
             contents[key] = entry.fingerprint
-        elif contents[key] == entry.fingerprint:
+        elif contents[key] in (None, entry.fingerprint):  # None: not known any more
             _duplicate(case, entry)
         else:
             _conflict(passage, case, entry, board)

@@ -123,9 +123,10 @@ class Passage:
         if not self._synchronous:
             board = switchboard.last_known()
             message = passes.with_pass(message, case.dispatch.id, board.salt)
+        before = dict(getattr(message, "__dict__", {}))
         receipt = self._handed_over(case, message)
-        if message is not case.prepared:
-            passes.give_back(message, case.dispatch.message)
+        if message is not case.dispatch.message:
+            passes.give_back(message, before, case.dispatch.message)
         case.returned = receipt.returned
         entries = case.receive(receipt)
         if receipt.error is not None:
@@ -157,10 +158,10 @@ class Passage:
         stood = {entry.state for entry in case.passing}
         entries = failed(case.passing, rule, reason or "The backend could not connect.")
         with late.logged("record a failure"):
-            if State.CLAIMED in stood or entries[0].frozen:
-                ledger.give_up(entries)
-            elif State.IN_FLIGHT in stood:
+            if State.IN_FLIGHT in stood:
                 ledger.confirm(entries)
+            elif State.CLAIMED in stood or entries[0].frozen:
+                ledger.give_up(entries)
             else:
                 ledger.note(entries)
         case.settle(entries)

@@ -180,7 +180,10 @@ def _source(entries: Sequence[Entry], at: datetime) -> tuple[str, list[Any]]:
 
 def _values(entry: Entry, at: datetime) -> list[Any]:
     fixed = {
-        **{"idempotency_key": entry.key, "instance": instance()},
-        **{"created_at": at, "changed_at": at, "wake_at": None},
+        "idempotency_key": entry.key,
+        "instance": instance(),
+        "created_at": at,
+        "changed_at": at,
+        "wake_at": None,
     }
     return [fixed[name] if name in fixed else getattr(entry, name) for name in _NAMES]

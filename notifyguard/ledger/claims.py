@@ -39,7 +39,7 @@ def look(keys: Sequence[UUID]) -> dict[UUID, Taken]:
     connection = database.connection()
     if connection.vendor == "postgresql":
         return database.retrying(partial(_look_at_once, connection, keys))
-    return _look_and_count(connection, keys)
+    return database.retrying(partial(_look_and_count, connection, keys))
 
 
 def record(

@@ -68,7 +68,13 @@ def in_the_air(meant: Callable[[str], bool] = lambda type: True) -> int:
     connection = database.connection()
     now = clock.now(connection)
     found = rows.deliveries(connection).filter(state=State.IN_FLIGHT)
-    hot = Q(wake_at__isnull=True, created_at__gte=now - timedelta(seconds=conf.current().lease))
+    lease = timedelta(seconds=conf.current().lease)
+    # By the mark, since a batch marks long after it claimed; a day back, for the index.
+    hot = Q(
+        wake_at__isnull=True,
+        changed_at__gte=now - lease,
+        created_at__gte=now - lease - timedelta(days=1),
+    )
     types = found.filter(Q(wake_at__gt=now) | hot).values_list("type", flat=True)
     return sum(map(meant, types))
 

@@ -56,7 +56,8 @@ def confirm(entries: Sequence[Entry]) -> None:
     at = clock.now(connection)
 
     def write() -> None:
-        if _is_one_update(entries):
+        # A savepoint inside the caller's transaction: its work must not die of our update.
+        if _is_one_update(entries) and not connection.in_atomic_block:
             _confirm(connection, entries, at)
             return
         with database.short_transaction():

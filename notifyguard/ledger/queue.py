@@ -78,6 +78,7 @@ def _start(entries: Sequence[Entry], generation: int) -> list[Entry]:
         if statements.lock_generation(connection) != generation:
             raise StaleBoard
         now = clock.now(connection)
+        entries = _still_waiting(connection, entries)
         keyed = [entry for entry in entries if entry.key is not None]
         holders = statements.claim(connection, keyed, now) if keyed else {}
         won: list[Entry] = []
@@ -97,6 +98,15 @@ def _start(entries: Sequence[Entry], generation: int) -> list[Entry]:
     for entry in lost:
         entry.state = State.DUPLICATE
     return started
+
+
+def _still_waiting(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out and lock out what another process has ended: its key is not ours to take."""
+    found = rows.deliveries(connection).filter(
+        id__in=[entry.id for entry in entries], state__in=rows.WAITING
+    )
+    attempts = dict(found.select_for_update().values_list("id", "attempt"))
+    return [entry for entry in entries if attempts.get(entry.id) == entry.attempt]
 
 
 def _move(

@@ -51,7 +51,8 @@ def take_over(entry: Entry, generation: int) -> Holder:
     with database.short_transaction() as connection:
         if statements.lock_generation(connection) != generation:
             raise StaleBoard
-        claim = Claim.objects.using(connection.alias).filter(key=entry.key).first()
+        claims = Claim.objects.using(connection.alias).filter(key=entry.key)
+        claim = claims.first()
         if claim is None:
             return Holder.GONE
         deliveries = rows.deliveries(connection)
@@ -66,6 +67,7 @@ def take_over(entry: Entry, generation: int) -> Holder:
         )
         if not taken:
             return Holder.LIVE
+        claims.update(fingerprint=entry.fingerprint)
         entry.id, entry.attempt = theirs.id, theirs.attempt + 1
         return Holder.EVICTED
 
@@ -92,7 +94,7 @@ def evict(connection: BaseDatabaseWrapper, entry: Entry) -> bool:
             changed_at=clock.now(connection),
         )
     )
-    return bool(evicted) and bool(claims.update(delivery=entry.id))
+    return bool(evicted) and bool(claims.update(delivery=entry.id, fingerprint=entry.fingerprint))
 
 
 _TAKEN_ALONG = tuple(name for name in rows.CARRIED if name not in ("id", "attempt"))
