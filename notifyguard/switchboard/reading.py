@@ -99,6 +99,13 @@ def _from_beside(read: Callable[[BaseDatabaseWrapper], T]) -> T:
     except OperationalError:
         if beside is database.connection() or beside.vendor != "sqlite":
             raise
-        # The caller's own transaction has locked the file against readers. Then
-        # nobody else can have written, and the caller's connection sees all there is.
-        return read(database.connection())
+        # The file is locked against readers, by the caller's own transaction or by
+        # another's commit. With the write lock, which the row to come needs anyway,
+        # nobody else can write, and the caller's connection sees all there is. Without
+        # it a read first would have SQLite refuse the write instead of waiting.
+        ours = database.connection()
+        with ours.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {Control._meta.db_table} SET generation = generation WHERE id = 1"
+            )
+        return read(ours)
