@@ -12,7 +12,7 @@ from tests.benchmarks.stage import stage
 
 def main() -> int:
     options = parsed()
-    with stage(options.db):
+    with stage(options.db, prepared=options.prepared):
         # Only now are Django's settings there for the models to be imported.
         from tests.benchmarks import filling, measures, report, timing
         from tests.benchmarks.by_hand import ByHand
@@ -45,6 +45,11 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="measures with this in the name")
     parser.add_argument("--quick", action="store_true", help="few passes: rough figures in seconds")
+    parser.add_argument(
+        "--prepared",
+        action="store_true",
+        help="PostgreSQL prepares statements (see performance.md)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args()
 

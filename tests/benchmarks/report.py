@@ -96,7 +96,8 @@ def _driver() -> str:
         return str(connection.Database.__name__)
     from psycopg import __version__, pq
 
-    return f"psycopg {__version__} ({pq.__impl__})"
+    prepared = "prepared" if connection.settings_dict["OPTIONS"] else "not prepared"
+    return f"psycopg {__version__} ({pq.__impl__}), statements {prepared}"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -12,7 +12,11 @@ from tests.settings import DATABASES
 
 DATABASES["default"]["TEST"]["NAME"] = os.environ["BENCHMARK_DATABASE"]
 # As durable as they come: the tests' own wait for no disk.
-DATABASES["default"]["OPTIONS"] = {}
+DATABASES["default"]["OPTIONS"] = (
+    {"server_side_binding": True, "prepare_threshold": 5}
+    if os.environ["BENCHMARK_PREPARED"]
+    else {}
+)
 INSTALLED_APPS = ["notifyguard"]
 
 HOST, PORT, TIMEOUT = "127.0.0.1", int(os.environ["BENCHMARK_PORT"]), 60

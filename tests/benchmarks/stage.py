@@ -13,10 +13,14 @@ from tests.smtp import running_sink
 
 
 @contextmanager
-def stage(database: str) -> Iterator[None]:
+def stage(database: str, *, prepared: bool = False) -> Iterator[None]:
     """Start the sink, load Django and create the database.
 
     Must come before anything of Django is imported that needs settings.
+
+    Args:
+        database: ``postgresql``, ``sqlite`` or ``mariadb``.
+        prepared: let PostgreSQL prepare statements, which Django does only when told to.
     """
     # Whoever ends this process must not leave a filled database behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -27,6 +31,7 @@ def stage(database: str) -> Iterator[None]:
             "NOTIFYGUARD_DB": database,
             "BENCHMARK_DATABASE": f"{folder}/{name}" if database == "sqlite" else name,
             "BENCHMARK_PORT": str(sink.port),
+            "BENCHMARK_PREPARED": "1" if prepared else "",
         }
         with _database():
             yield
