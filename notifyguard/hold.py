@@ -41,6 +41,12 @@ def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
         )
 
 
+def keep_once(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
+    """Store a message unless it is there already, for another of its recipients."""
+    if not FrozenMessage.objects.using(database.alias()).filter(dispatch=dispatch).exists():
+        keep(dispatch, frozen, at)
+
+
 def fetch(dispatch: UUID) -> Frozen | None:
     """Return the message that is kept for a dispatch, or ``None`` if it is gone."""
     alias = database.alias()

@@ -117,6 +117,7 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True)
     dispatch = models.UUIDField()
     key = models.UUIDField(null=True, blank=True, db_column="idempotency_key")
+    fingerprint = models.UUIDField(null=True, blank=True)
     type = models.CharField(max_length=200)
     recipient = models.CharField(max_length=320)
     state = models.CharField(max_length=10, choices=STATE_CHOICES)

@@ -35,6 +35,7 @@ class Case:
         dispatch: the message.
         settings: as they stood when it came.
         passing: the entries that nothing has stopped so far.
+        aside: the entries that were stopped and are not recorded yet, by decision.
         outcomes: by recipient, what is settled.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
@@ -44,6 +45,7 @@ class Case:
     dispatch: Dispatch
     settings: Settings
     passing: list[Entry] = field(default_factory=list)
+    aside: dict[Decision, list[Entry]] = field(default_factory=dict)
     outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
     kept: bool = False
     prepared: Any = None
@@ -59,14 +61,14 @@ class Case:
         """Whether nothing is left to decide or to do."""
         return len(self.outcomes) == len(self.dispatch.recipients)
 
-    def judge(self, board: Board) -> dict[Decision, list[Entry]]:
-        """Decide on every recipient that is not settled, under this board.
+    @property
+    def unsettled(self) -> list[Entry]:
+        """The entries that pass or are set aside."""
+        return [*self.passing, *(entry for entries in self.aside.values() for entry in entries)]
 
-        Returns:
-            The entries that were stopped, by decision.
-        """
-        self.passing = []
-        stopped: dict[Decision, list[Entry]] = {}
+    def judge(self, board: Board) -> None:
+        """Decide on every recipient that is not settled, under this board: pass or aside."""
+        self.passing, self.aside = [], {}
         content = fingerprint(self.dispatch.message) if self.keyed else None
         namespace, broken = self._namespace()
         for recipient in self.dispatch.recipients:
@@ -79,8 +81,15 @@ class Case:
                 self.passing.append(entry)
             else:
                 stop(entry, decision)
-                stopped.setdefault(decision, []).append(entry)
-        return stopped
+                self.aside.setdefault(decision, []).append(entry)
+
+    def set_aside(self, decision: Decision, entries: list[Entry]) -> None:
+        """Stop entries; they are still to be recorded."""
+        self._leave_out(entries)
+        for entry in entries:
+            stop(entry, decision)
+        if entries:
+            self.aside[decision] = entries
 
     def stopped(self, decision: Decision) -> list[Entry]:
         """Return entries for all recipients on which this was decided."""
@@ -100,7 +109,7 @@ class Case:
                 entry.recipient, entry.state, entry.rule, entry.reason
             )
         self.kept = self.kept or any(entry.frozen for entry in entries)
-        self.passing = [entry for entry in self.passing if entry.recipient not in self.outcomes]
+        self._leave_out(entries)
 
     def receive(self, receipt: Receipt) -> list[Entry]:
         """Write on the passing entries what the hand-over proved; return them."""
@@ -127,6 +136,15 @@ class Case:
     def written(self, recipients: Iterable[str]) -> list[str]:
         """Return the addresses as the message writes them."""
         return [to for recipient in recipients for to in self.dispatch.recipients[recipient]]
+
+    def _leave_out(self, entries: Sequence[Entry]) -> None:
+        gone = {entry.recipient for entry in entries}
+        self.passing = [entry for entry in self.passing if entry.recipient not in gone]
+        left = {
+            decision: [entry for entry in stopped if entry.recipient not in gone]
+            for decision, stopped in self.aside.items()
+        }
+        self.aside = {decision: stopped for decision, stopped in left.items() if stopped}
 
     def _only_observed(self, decision: Decision, entry: Entry) -> bool:
         if self.settings.mode != "observe" or decision.by_person:
@@ -172,14 +190,6 @@ def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
     """Write a proven failure on the entries."""
     for entry in entries:
         entry.state, entry.rule, entry.reason = State.FAILED, rule, email.storable(reason, 500)
-    return list(entries)
-
-
-def duplicates(entries: Sequence[Entry]) -> list[Entry]:
-    """Write on the entries that somebody else sends them, or has."""
-    for entry in entries:
-        entry.state, entry.rule, entry.frozen = State.DUPLICATE, "once", False
-        entry.reason = "Another delivery holds its key."
     return list(entries)
 
 

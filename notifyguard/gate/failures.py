@@ -84,7 +84,8 @@ def _send_unrecorded(passage: Passage, case: Case, *, remember: bool) -> None:
         return
     if not case.passing:
         board = switchboard.last_known() if remember else switchboard.NO_LEDGER
-        for decision, entries in case.judge(board).items():
+        case.judge(board)
+        for decision, entries in list(case.aside.items()):
             _end(case, decision, entries)
     if case.passing and passage.prepare(case):
         landed = passage.deliver(case)

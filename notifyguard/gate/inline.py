@@ -11,8 +11,7 @@ from django.db import DatabaseError
 from notifyguard import ledger
 from notifyguard.decision import State
 from notifyguard.gate import failures, late
-from notifyguard.gate.case import Case, duplicates, failed
-from notifyguard.gate.once import drop_taken
+from notifyguard.gate.case import Case, failed
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry, StaleBoard
 from notifyguard.switchboard import Board
@@ -41,8 +40,7 @@ def _send_all(passage: Passage, cases: list[Case]) -> None:
 
 def _send_one(passage: Passage, cases: list[Case], board: Board) -> None:
     (case,) = cases
-    passage.set_aside(case, board)
-    drop_taken(passage, [case], board)
+    passage.judge(cases, board)
     if case.passing and passage.prepare(case):
         for entry in case.passing:
             entry.state = State.IN_FLIGHT
@@ -55,9 +53,7 @@ def _send_one(passage: Passage, cases: list[Case], board: Board) -> None:
 
 
 def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
-    for case in cases:
-        passage.set_aside(case, board)
-    drop_taken(passage, cases, board)
+    passage.judge(cases, board)
     claimed = _claim(passage, cases, board)
     landed: list[Entry] = []
     try:
@@ -65,7 +61,7 @@ def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
             if passage.prepare(case):
                 won = ledger.mark(case.passing, board.generation, confirming=landed)
                 landed = []
-                landed = passage.deliver(case) if _keep_marked(passage, case, won) else []
+                landed = passage.deliver(case) if _keep_winners(passage, case, won) else []
     except DatabaseError as error:
         if error is not passage.raised:
             # The ledger failed: what it could not mark is decided on by ``failures``.
@@ -101,16 +97,11 @@ def _give_back(cases: list[Case]) -> None:
 
 
 def _keep_winners(passage: Passage, case: Case, won: Sequence[Entry]) -> bool:
-    """Leave out those who get it from somebody else; build again what is smaller now."""
-    lost = [entry for entry in case.passing if entry not in won]
-    case.settle(duplicates(lost))
-    return bool(case.passing) and (not lost or case.prepared is None or passage.prepare(case))
+    """Leave out what lost its key, or its lease; build again what is smaller now.
 
-
-def _keep_marked(passage: Passage, case: Case, won: Sequence[Entry]) -> bool:
-    """The same for a batch, whose lease may have run out while it waited."""
-    if len(won) < len(case.passing):
-        expired = ledger.expired([entry for entry in case.passing if entry not in won])
-        # Not settled, so that they are judged and claimed once more.
-        case.passing = [entry for entry in case.passing if entry not in expired]
-    return _keep_winners(passage, case, won)
+    It stays unsettled, and so is judged once more: who took the key decides what
+    becomes of it.
+    """
+    smaller = len(won) < len(case.passing)
+    case.passing = [entry for entry in case.passing if entry in won]
+    return bool(case.passing) and (not smaller or case.prepared is None or passage.prepare(case))

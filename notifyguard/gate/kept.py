@@ -19,7 +19,7 @@ from notifyguard.decision import State
 from notifyguard.exceptions import CannotThaw
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
-from notifyguard.ledger import Entry, StaleBoard, queue
+from notifyguard.ledger import Entry, StaleBoard, departure, queue
 from notifyguard.notification import Notification
 
 logger = logging.getLogger("notifyguard")
@@ -84,7 +84,8 @@ def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> Non
         queue.put_back(case.passing, rule="switch", reason=str(ruling), state=state)
         case.passing = []
     elif passage.prepare(case):
-        started = queue.start(case.passing, board.generation)
+        observing = case.settings.mode == "observe"
+        started = departure.start(case.passing, board, observing=observing)
         case.settle([entry for entry in case.passing if entry not in started])
         if case.passing and len(started) < len(case.dispatch.recipients):
             passage.prepare(case)

@@ -13,10 +13,11 @@ from notifyguard import ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
 from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
 from notifyguard.conf import Settings
-from notifyguard.decision import Decision, State
+from notifyguard.decision import State
 from notifyguard.gate import handover, late, loop
-from notifyguard.gate.case import Case, duplicates, failed
-from notifyguard.ledger import Entry
+from notifyguard.gate.case import Case, failed
+from notifyguard.gate.once import drop_taken
+from notifyguard.ledger import Entry, collisions
 from notifyguard.switchboard import Board
 
 
@@ -56,18 +57,17 @@ class Passage:
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
         return combined([case.returned for case in cases])
 
-    def set_aside(self, case: Case, board: Board) -> None:
-        """Judge; record what is held or discarded."""
-        for decision, entries in case.judge(board).items():
-            self.stop(case, decision, entries, board)
-
-    def stop(self, case: Case, decision: Decision, entries: list[Entry], board: Board) -> None:
-        """Record entries that a decision stops, with their message if it is kept."""
-        kept = case.freeze() if decision.keeps_body else None
-        won = ledger.record(entries, board.generation, kept)
-        lost = [entry for entry in entries if entry not in won]
-        case.settle(won)
-        case.settle(duplicates(lost))
+    def judge(self, cases: Sequence[Case], board: Board) -> None:
+        """Decide, and record what is held or discarded; what passes is left to be sent."""
+        for case in cases:
+            case.judge(board)
+        drop_taken(cases, board)
+        for case in cases:
+            for decision, entries in list(case.aside.items()):
+                frozen = case.freeze() if decision.keeps_body else None
+                won = ledger.record(entries, board.generation, frozen)
+                collisions.alarm(won)
+                case.settle(won)
 
     def prepare(self, case: Case) -> bool:
         """Build the message and connect: whatever fails here is proof that nothing left.

@@ -73,7 +73,8 @@ def _present_board() -> Board:
 
 
 def _set_aside(case: Case, board: Board) -> None:
-    for decision, entries in case.judge(board).items():
+    case.judge(board)
+    for decision, entries in list(case.aside.items()):
         frozen = case.freeze() if decision.keeps_body else None
         ledger.note(entries, frozen)
         case.settle(entries)

@@ -11,10 +11,10 @@ decision was made under; when a switch was set meanwhile, ``StaleBoard`` is rais
 and nothing was written.
 """
 
-from notifyguard.ledger.claims import Taken, look, record
-from notifyguard.ledger.entry import Entry, key_of, new_id
+from notifyguard.ledger.claims import look, record
+from notifyguard.ledger.entry import Entry, Taken, key_of, new_id
 from notifyguard.ledger.marks import confirm, mark
-from notifyguard.ledger.rows import expired, give_up, note, withdraw
+from notifyguard.ledger.rows import give_up, note, withdraw
 from notifyguard.ledger.takeover import StaleBoard
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "StaleBoard",
     "Taken",
     "confirm",
-    "expired",
     "give_up",
     "key_of",
     "look",

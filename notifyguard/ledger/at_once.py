@@ -15,6 +15,7 @@ from django.db.backends.utils import CursorWrapper
 
 from notifyguard.decision import State
 from notifyguard.identity import instance
+from notifyguard.ledger import rows
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.statements import CLAIM, CONFIRM, CONTROL, DELIVERY, MARK, matching
 
@@ -44,7 +45,6 @@ _COLUMNS = (
     ("wake_at", "timestamptz"),
 )
 _NAMES = tuple(name for name, _ in _COLUMNS)
-_STORED = tuple(name for name in _NAMES if name != "fingerprint")
 
 
 def record(
@@ -60,14 +60,14 @@ def record(
         generation is another than the one given.
     """
     source, parameters = _source(entries, at)
-    stored = ", ".join(_STORED)
+    columns = ", ".join(_NAMES)
     claimed = (
         f"""claimed AS (
-            INSERT INTO {CLAIM} AS c
+            INSERT INTO {CLAIM}
                 (idempotency_key, delivery, fingerprint, duplicates, claimed_at)
             SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
             WHERE generation = %s AND idempotency_key IS NOT NULL ORDER BY idempotency_key
-            ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = c.duplicates + 1
+            ON CONFLICT (idempotency_key) DO NOTHING
             RETURNING delivery),"""
         if any(entry.key for entry in entries)
         else ""
@@ -75,11 +75,11 @@ def record(
     won = "AND (idempotency_key IS NULL OR id IN (SELECT delivery FROM claimed))" if claimed else ""
     cursor.execute(
         f"""WITH {_LOCKED},
-        entry ({", ".join(_NAMES)}) AS {source},
+        entry ({columns}) AS {source},
         {claimed}
         recorded AS (
-            INSERT INTO {DELIVERY} ({stored})
-            SELECT {stored} FROM entry, control WHERE generation = %s {won}
+            INSERT INTO {DELIVERY} ({columns})
+            SELECT {columns} FROM entry, control WHERE generation = %s {won}
             RETURNING id)
         SELECT generation, ARRAY(SELECT id FROM recorded) FROM control""",
         [*parameters, *([generation] if claimed else []), generation],
@@ -184,6 +184,6 @@ def _values(entry: Entry, at: datetime) -> list[Any]:
         "instance": instance(),
         "created_at": at,
         "changed_at": at,
-        "wake_at": None,
+        "wake_at": rows.wakes(entry, at),
     }
     return [fixed[name] if name in fixed else getattr(entry, name) for name in _NAMES]

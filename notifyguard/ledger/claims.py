@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+from django.db import DatabaseError, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F
 
 from notifyguard import clock, database, hold
 from notifyguard.ledger import at_once, rows, statements, takeover
-from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.entry import Entry, Taken
 from notifyguard.ledger.takeover import Holder, StaleBoard
 from notifyguard.models import Claim
 
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A key that somebody holds: by which delivery, and with what content."""
-
-    delivery: UUID
-    fingerprint: UUID | None
+logger = logging.getLogger("notifyguard")
 
 
 def look(keys: Sequence[UUID]) -> dict[UUID, Taken]:
@@ -47,9 +42,8 @@ def record(
 ) -> list[Entry]:
     """Write new rows with their claims, all or none, in one commit.
 
-    A row whose key is taken is not written and a duplicate is counted on the
-    winner; if the winner has only claimed and neither marked nor frozen it, the
-    attempt takes it over.
+    A row whose key is taken is not written; if its holder has only claimed the
+    message and neither marked nor frozen it, the attempt takes it over.
 
     Args:
         entries: rows with their ``state``; no key twice.
@@ -57,7 +51,7 @@ def record(
         frozen: the message, for rows that keep it.
 
     Returns:
-        The entries that won.
+        The entries that won. Who holds the keys of the others, ``look`` tells.
 
     Raises:
         StaleBoard: a switch was set meanwhile; nothing was written.
@@ -70,26 +64,37 @@ def record(
             written = _record(left, generation, frozen)
             won += [entry for entry in left if entry.id in written]
             lost = [entry for entry in left if entry.id not in written]
-            left = _take_over(lost, generation, won)
-    except StaleBoard:
-        rows.withdraw(won)
+            left = _take_over(lost, generation, frozen, won)
+    except (StaleBoard, DatabaseError, InterfaceError):
+        _withdraw(won)
         raise
     return won
 
 
-def _take_over(lost: Sequence[Entry], generation: int, won: list[Entry]) -> list[Entry]:
+def _take_over(
+    lost: Sequence[Entry], generation: int, frozen: hold.Frozen | None, won: list[Entry]
+) -> list[Entry]:
     """Add to ``won`` what can be taken over; return the entries whose holder is gone.
 
     A holder that failed since our claim has freed its key, and nobody sends.
     """
     gone = []
     for entry in lost:
-        holder = database.retrying(partial(takeover.take_over, entry, generation))
+        holder = database.retrying(partial(takeover.take_over, entry, generation, frozen))
         if holder is Holder.EVICTED:
             won.append(entry)
         elif holder is Holder.GONE:
             gone.append(entry)
     return gone
+
+
+def _withdraw(won: Sequence[Entry]) -> None:
+    """Take back what was written before the rest failed: nothing of it was handed over."""
+    try:
+        rows.withdraw(won)
+    except (DatabaseError, InterfaceError):
+        # The database is gone. Marked rows will be called uncertain when their lease ends.
+        logger.error("notifyguard: %d deliveries were marked and not handed over", len(won))
 
 
 def _record(entries: Sequence[Entry], generation: int, frozen: hold.Frozen | None) -> set[UUID]:
@@ -125,10 +130,10 @@ def _record_in_steps(
         at = clock.now(connection)
         keyed = [entry for entry in entries if entry.key is not None]
         holders = statements.claim(connection, keyed, at) if keyed else {}
-        won = [e for e in entries if e.key is None or holders[e.key] == e.id]
+        won = [e for e in entries if e.key is None or holders[e.key].delivery == e.id]
         rows.insert(connection, won, at)
         if frozen is not None and won:
-            hold.keep(won[0].dispatch, frozen, at)
+            hold.keep_once(won[0].dispatch, frozen, at)
     return {entry.id for entry in won}
 
 

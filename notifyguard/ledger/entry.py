@@ -76,3 +76,11 @@ class Entry:
     rule: str = ""
     reason: str = ""
     frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A key that somebody holds: by which delivery, and with what content."""
+
+    delivery: UUID
+    fingerprint: UUID | None

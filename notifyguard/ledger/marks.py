@@ -93,8 +93,10 @@ def _confirm(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: date
         states = (State.IN_FLIGHT, State.UNCERTAIN)
         changed = statements.confirm(connection, group, states, at, _wakes(group[0]))
         _say_if_late(group, changed)
-        if changed == len(group) and group[0].state is State.FAILED:
-            rows.free(connection, group)
+        if group[0].state is State.FAILED:
+            # What somebody resolved meanwhile keeps its key, if they found that it had left.
+            ended = group if changed == len(group) else rows.failed(connection, group)
+            rows.free(connection, ended)
     for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
         statements.drop_if_done(connection, dispatch)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
@@ -22,7 +23,18 @@ WAITING = (State.QUEUED, State.CLAIMED)
 """States of a row whose message nobody has begun to hand over."""
 
 CARRIED = (
-    *("id", "dispatch", "key", "type", "recipient", "state", "attempt", "rule", "reason"),
+    *(
+        "id",
+        "dispatch",
+        "key",
+        "fingerprint",
+        "type",
+        "recipient",
+        "state",
+        "attempt",
+        "rule",
+        "reason",
+    ),
     *("origin", "call_site", "task_id", "backend", "subject", "message_id"),
 )
 """What an entry and its row have in common."""
@@ -52,19 +64,7 @@ def give_up(entries: Sequence[Entry]) -> None:
         entries: claimed or queued, with the rule and reason to show; their rows
             become ``failed``.
     """
-    with database.short_transaction() as connection:
-        for entry in entries:
-            ended = _waiting_row(connection, entry).update(
-                state=State.FAILED,
-                rule=entry.rule,
-                reason=entry.reason,
-                changed_at=clock.now(connection),
-                wake_at=None,
-            )
-            if ended:
-                free(connection, [entry])
-        for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
-            statements.drop_if_done(connection, dispatch)
+    database.retrying(partial(_end, entries, _fail))
 
 
 def withdraw(entries: Sequence[Entry]) -> None:
@@ -72,22 +72,14 @@ def withdraw(entries: Sequence[Entry]) -> None:
 
     For entries whose decision is made anew.
     """
-    with database.short_transaction() as connection:
-        for entry in entries:
-            ours = deliveries(connection).filter(id=entry.id, attempt=entry.attempt)
-            # Whoever took the row over kept its id: the key is theirs, and may have been used.
-            if ours.delete()[0]:
-                free(connection, [entry])
-            entry.state = State.QUEUED
-        for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
-            statements.drop_if_done(connection, dispatch)
+    database.retrying(partial(_end, entries, _delete))
+    for entry in entries:
+        entry.state = State.QUEUED
 
 
-def expired(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries whose lease ran out before their mark: nobody is sending them."""
-    rows = deliveries(database.connection()).filter(
-        id__in=[entry.id for entry in entries], state=State.FAILED
-    )
+def failed(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries whose rows have failed at their attempt: nobody is sending them."""
+    rows = deliveries(connection).filter(id__in=[entry.id for entry in entries], state=State.FAILED)
     attempts = dict(rows.values_list("id", "attempt"))
     return [entry for entry in entries if attempts.get(entry.id) == entry.attempt]
 
@@ -111,26 +103,49 @@ def insert(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: dateti
             instance=here,
             created_at=at,
             changed_at=at,
-            wake_at=_wakes(entry, at),
+            wake_at=wakes(entry, at),
         )
         for entry in entries
     )
 
 
 def free(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> None:
-    """Free the keys that these entries hold."""
-    for entry in entries:
-        if entry.key is None:
-            continue
-        Claim.objects.using(connection.alias).filter(key=entry.key, delivery=entry.id).delete()
+    """Free the keys that these entries hold.
+
+    In the order of the keys, as they are claimed: otherwise two processes deadlock.
+    """
+    held = {entry.key: entry.id for entry in entries if entry.key is not None}
+    for key in sorted(held, key=str):
+        Claim.objects.using(connection.alias).filter(key=key, delivery=held[key]).delete()
 
 
-def _wakes(entry: Entry, at: datetime) -> datetime | None:
+def wakes(entry: Entry, at: datetime) -> datetime | None:
+    """Return when the sweeper must look at a row that is written now, if ever."""
     if entry.state is State.QUEUED:
         # The process that queues delivers by itself; the sweeper is for when it died.
         return at + timedelta(seconds=GRACE)
     return clock.never() if entry.state in OPEN_STATES and entry.frozen else None
 
 
-def _waiting_row(connection: BaseDatabaseWrapper, entry: Entry) -> QuerySet[Delivery, Delivery]:
-    return deliveries(connection).filter(id=entry.id, attempt=entry.attempt, state__in=WAITING)
+def _end(entries: Sequence[Entry], end: Callable[[BaseDatabaseWrapper, Entry], int]) -> None:
+    with database.short_transaction() as connection:
+        # Whoever took a row over kept its id: the key is theirs then, and may have been used.
+        ordered = sorted(entries, key=lambda entry: str(entry.id))
+        free(connection, [entry for entry in ordered if end(connection, entry)])
+        for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
+            statements.drop_if_done(connection, dispatch)
+
+
+def _fail(connection: BaseDatabaseWrapper, entry: Entry) -> int:
+    row = deliveries(connection).filter(id=entry.id, attempt=entry.attempt, state__in=WAITING)
+    return row.update(
+        state=State.FAILED,
+        rule=entry.rule,
+        reason=entry.reason,
+        changed_at=clock.now(connection),
+        wake_at=None,
+    )
+
+
+def _delete(connection: BaseDatabaseWrapper, entry: Entry) -> int:
+    return deliveries(connection).filter(id=entry.id, attempt=entry.attempt).delete()[0]

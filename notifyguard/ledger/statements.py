@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notifyguard.decision import OPEN_STATES, State
 from notifyguard.identity import instance
-from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.entry import Entry, Taken
 
 CONTROL = "notifyguard_control"
 CLAIM = "notifyguard_claim"
@@ -26,15 +26,10 @@ CONTENT = "notifyguard_frozencontent"
 MARK = "state = %s, changed_at = %s, instance = %s, message_id = %s"
 CONFIRM = "state = %s, rule = %s, reason = %s, changed_at = %s, wake_at = %s"
 
-# A delivery that meets its own claim, as a released one does, is no duplicate of itself.
-_ON_CONFLICT = (
-    f"ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = {CLAIM}.duplicates"
-    f" + CASE WHEN {CLAIM}.delivery = excluded.delivery THEN 0 ELSE 1 END"
-)
+# Changes nothing and locks the claim that was met, so that it stays until the commit.
 # Never INSERT IGNORE: it turns a refused value into NULL, and uniqueness is gone.
-_ON_TAKEN_KEY = {
-    "mysql": "ON DUPLICATE KEY UPDATE duplicates = duplicates + (delivery <> VALUES(delivery))"
-}
+_ON_CONFLICT = f"ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = {CLAIM}.duplicates"
+_ON_TAKEN_KEY = {"mysql": "ON DUPLICATE KEY UPDATE duplicates = duplicates"}
 
 
 def lock_generation(connection: BaseDatabaseWrapper) -> int | None:
@@ -65,12 +60,11 @@ def generation(connection: BaseDatabaseWrapper) -> int | None:
 
 def claim(
     connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime
-) -> dict[UUID, UUID]:
-    """Claim the keys of the entries; return which delivery holds each key.
+) -> dict[UUID, Taken]:
+    """Claim the keys of the entries; return who holds each key, locked until the commit.
 
-    ``Claim.objects.bulk_create(…)`` where a conflict adds to the winner's
-    ``duplicates``. Sorted by key: two processes that claim the same keys in
-    different orders deadlock.
+    ``Claim.objects.bulk_create(…, ignore_conflicts=True)``, but for the lock. Sorted
+    by key: two processes that claim the same keys in different orders deadlock.
 
     Args:
         connection: in a transaction.
@@ -94,11 +88,14 @@ def claim(
             [value for row in rows for value in (*row, moment)],
         )
         cursor.execute(
-            f"SELECT idempotency_key, delivery FROM {CLAIM}"
+            f"SELECT idempotency_key, delivery, fingerprint FROM {CLAIM}"
             f" WHERE idempotency_key IN ({marks}){lock}",
             [row[0] for row in rows],
         )
-        return {_as_uuid(key): _as_uuid(delivery) for key, delivery in cursor.fetchall()}
+        return {
+            _as_uuid(key): Taken(_as_uuid(delivery), content and _as_uuid(content))
+            for key, delivery, content in cursor.fetchall()
+        }
 
 
 def mark(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime) -> set[UUID]:

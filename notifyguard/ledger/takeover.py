@@ -12,7 +12,7 @@ from enum import Enum
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F
 
-from notifyguard import clock, database
+from notifyguard import clock, database, hold
 from notifyguard.decision import State
 from notifyguard.exceptions import NotifyguardError
 from notifyguard.identity import instance
@@ -36,12 +36,13 @@ class Holder(Enum):
     GONE = "gone"
 
 
-def take_over(entry: Entry, generation: int) -> Holder:
+def take_over(entry: Entry, generation: int, frozen: hold.Frozen | None = None) -> Holder:
     """Make the holder's row ours, one attempt later, if it is unmarked.
 
     Args:
         entry: lost its claim; takes on the id and attempt of the row it takes over.
         generation: of the board its decision was made under.
+        frozen: its message, if the entry keeps it.
 
     Raises:
         StaleBoard: a switch was set meanwhile; nothing was written.
@@ -57,17 +58,21 @@ def take_over(entry: Entry, generation: int) -> Holder:
             return Holder.GONE
         deliveries = rows.deliveries(connection)
         theirs = deliveries.filter(id=claim.delivery, **UNMARKED).first()
-        if theirs is None or entry.state not in (State.CLAIMED, State.IN_FLIGHT):
+        if theirs is None:
             return Holder.LIVE
+        now = clock.now(connection)
         taken = deliveries.filter(id=theirs.id, attempt=theirs.attempt, **UNMARKED).update(
             attempt=theirs.attempt + 1,
             instance=instance(),
-            changed_at=clock.now(connection),
+            changed_at=now,
+            wake_at=rows.wakes(entry, now),
             **{name: getattr(entry, name) for name in _TAKEN_ALONG},
         )
         if not taken:
             return Holder.LIVE
         claims.update(fingerprint=entry.fingerprint)
+        if frozen is not None:
+            hold.keep_once(entry.dispatch, frozen, now)
         entry.id, entry.attempt = theirs.id, theirs.attempt + 1
         return Holder.EVICTED
 

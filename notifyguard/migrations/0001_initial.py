@@ -145,6 +145,7 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(primary_key=True, serialize=False)),
                 ("dispatch", models.UUIDField()),
                 ("key", models.UUIDField(blank=True, db_column="idempotency_key", null=True)),
+                ("fingerprint", models.UUIDField(blank=True, null=True)),
                 ("type", models.CharField(max_length=200)),
                 ("recipient", models.CharField(max_length=320)),
                 (

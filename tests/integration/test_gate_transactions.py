@@ -25,7 +25,7 @@ def undone():
 
 
 def test_a_keyed_message_is_queued_and_leaves_on_commit(mailbox):
-    message = letter("ann@example.com", key="1")
+    message = letter("ann@example.com", key="1", subject="Hello")
     with transaction.atomic():
         assert message.send() == 1
         assert outcomes(message) == {"ann@example.com": "queued"}
@@ -57,21 +57,21 @@ def test_a_savepoint_that_is_rolled_back_notifies_nobody(mailbox):
 def test_the_same_key_twice_in_a_transaction_leaves_once(mailbox):
     with transaction.atomic():
         for _ in range(2):
-            letter("ann@example.com", key="1").send()
+            letter("ann@example.com", key="1", subject="Hello").send()
     assert mailbox.recipients() == ["ann@example.com"]
     assert states() == ["duplicate", "sent"]
     assert not FrozenMessage.objects.exists()
 
 
 def test_a_key_that_was_used_before_does_not_leave_again(mailbox):
-    letter("ann@example.com", key="1").send()
+    letter("ann@example.com", key="1", subject="Hello").send()
     with transaction.atomic():
-        assert letter("ann@example.com", key="1").send() == 1
+        assert letter("ann@example.com", key="1", subject="Hello").send() == 1
     assert mailbox.recipients() == ["ann@example.com"]
 
 
 def test_recipients_whose_key_is_taken_are_left_off_on_commit(mailbox):
-    letter("ann@example.com", key="1").send()
+    letter("ann@example.com", key="1", subject="Hello").send()
     with transaction.atomic():
         letter("ann@example.com", "bob@example.com", key="1").send()
     assert mailbox.recipients() == ["ann@example.com", "bob@example.com"]
@@ -111,7 +111,7 @@ def test_a_type_can_be_deferred_without_a_key(mailbox, settings):
 def test_a_type_can_go_at_once_with_a_key(mailbox, settings):
     settings.NOTIFYGUARD |= {"TYPES": {"ticket.*": {"in_transaction": "now"}}}
     with transaction.atomic():
-        letter("ann@example.com", key="1").send()
+        letter("ann@example.com", key="1", subject="Hello").send()
         assert mailbox.recipients() == ["ann@example.com"]
     assert states() == ["sent"]
 
@@ -163,7 +163,7 @@ def test_a_batch_in_a_transaction_leaves_on_commit(mailbox):
 
 def test_what_is_queued_obeys_the_switches_of_the_time_it_leaves(mailbox, settings):
     with transaction.atomic():
-        letter("ann@example.com", key="1").send()
+        letter("ann@example.com", key="1", subject="Hello").send()
         settings.NOTIFYGUARD |= {"SENDING": "hold"}
     assert mailbox.accepted() == []
     assert states() == ["held"]
@@ -183,7 +183,7 @@ def test_a_message_held_in_a_transaction_is_kept_with_it(mailbox, settings):
 def test_with_autocommit_off_the_row_waits_for_the_sweeper(mailbox):
     transaction.set_autocommit(False)
     try:
-        assert letter("ann@example.com", key="1").send() == 1
+        assert letter("ann@example.com", key="1", subject="Hello").send() == 1
         transaction.commit()
         UserFactory()  # SQLite begins a transaction at the first write, not at a savepoint
         letter("bob@example.com", key="1").send()
@@ -205,7 +205,7 @@ def test_a_key_counts_in_the_transaction_that_the_ledger_begins_in(mailbox):
     Control.objects.all().delete()
     with transaction.atomic():
         for _ in range(2):
-            letter("ann@example.com", key="1").send()
+            letter("ann@example.com", key="1", subject="Hello").send()
     assert mailbox.recipients() == ["ann@example.com"]
 
 
@@ -216,6 +216,6 @@ def test_in_a_testcase_nothing_waits_for_a_commit_that_will_not_come(full):
 
     assert connection.in_atomic_block
     with transaction.atomic():
-        letter("ann@example.com", key="1").send()
+        letter("ann@example.com", key="1", subject="Hello").send()
         assert [message.to for message in mail.outbox] == [["ann@example.com"]]
         assert states() == ["sent"]

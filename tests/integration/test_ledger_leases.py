@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from notifyguard import clock, ledger, sweeper, switchboard
 from notifyguard.decision import State
-from notifyguard.ledger import leases
+from notifyguard.ledger import departure, leases
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import ClaimFactory, DeliveryFactory
 from tests.mailbox import batch, letter, rows, states
@@ -173,7 +173,7 @@ def test_a_marked_row_from_the_queue_is_uncertain_too_and_keeps_its_message(mail
     queue_up(1)
     age()
     (row,) = ledger.queue.take(1)
-    ledger.queue.start([ledger.rows.entry_of(row)], switchboard.board().generation)
+    departure.start([ledger.rows.entry_of(row)], switchboard.board())
     assert states() == ["in_flight"]
     age()
     sweeper.sweep()
