@@ -41,9 +41,11 @@ def expire_leases() -> dict[State, int]:
     now = clock.now(connection)
     marked = _expire(_overdue(State.IN_FLIGHT, now), {**_LOST, "wake_at": clock.never()})
     abandoned = _expire(_overdue(State.CLAIMED, now), _ABANDONED)
-    requeued = _woken(State.CLAIMED, now).update(
-        state=State.QUEUED, wake_at=now, changed_at=now, attempt=F("attempt") + 1
+    woken = _woken(State.CLAIMED, now)
+    requeue = partial(
+        woken.update, state=State.QUEUED, wake_at=now, changed_at=now, attempt=F("attempt") + 1
     )
+    requeued = database.retrying(requeue)
     _examined(connection, now)
     return {State.UNCERTAIN: marked, State.FAILED: abandoned, State.QUEUED: requeued}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
+from operator import attrgetter
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from notifyguard import clock, conf, database
 from notifyguard.decision import State
@@ -29,28 +31,38 @@ def take(limit: int) -> list[Delivery]:
 
 def put_back(entries: Sequence[Entry], *, rule: str, reason: str, state: State) -> None:
     """Move taken entries to ``held`` or ``discarded``, because the decision changed."""
-    with database.short_transaction() as connection:
-        now = clock.now(connection)
-        for entry in entries:
-            rows.deliveries(connection).filter(
-                id=entry.id, attempt=entry.attempt, state__in=rows.WAITING
-            ).update(
-                state=state,
-                rule=rule,
-                reason=reason[:500],
-                changed_at=now,
-                wake_at=clock.never() if state is State.HELD else None,
-            )
+    waiting = rows.deliveries(database.connection()).filter(state__in=rows.WAITING)
+    values = {
+        "state": state,
+        "rule": rule,
+        "reason": reason[:500],
+        "wake_at": clock.never() if state is State.HELD else None,
+    }
+    database.retrying(partial(_change, waiting, entries, values))
 
 
 def give_back(taken: Sequence[Delivery]) -> None:
     """Queue taken rows again that nobody has begun to deliver: another sweeper may have them."""
+    connection = database.connection()
+    claimed = rows.deliveries(connection).filter(state=State.CLAIMED)
+    values = {
+        "state": State.QUEUED,
+        "attempt": F("attempt") + 1,
+        "wake_at": clock.now(connection),
+    }
+    database.retrying(partial(_change, claimed, taken, values))
+
+
+def _change(
+    found: QuerySet[Delivery, Delivery],
+    ours: Sequence[Entry | Delivery],
+    values: Mapping[str, object],
+) -> None:
+    """Change those of our rows that are still as we left them, in one order: no deadlocks."""
     with database.short_transaction() as connection:
         now = clock.now(connection)
-        for row in taken:
-            rows.deliveries(connection).filter(
-                id=row.id, attempt=row.attempt, state=State.CLAIMED
-            ).update(state=State.QUEUED, attempt=row.attempt + 1, changed_at=now, wake_at=now)
+        for one in sorted(ours, key=attrgetter("id")):
+            found.filter(id=one.id, attempt=one.attempt).update(changed_at=now, **values)
 
 
 def _take(limit: int) -> list[Delivery]:

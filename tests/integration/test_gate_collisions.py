@@ -285,7 +285,7 @@ def test_keys_are_freed_in_one_order_whatever_the_order_of_the_rows(mailbox):
     with CaptureQueriesContext(connection) as queries:
         ledger.withdraw(entries)
     freed = [each["sql"] for each in queries if "notifyguard_claim" in each["sql"]]
-    keys = [re.search(r"idempotency_key\W+= '?([0-9a-f-]+)", sql)[1] for sql in freed]
+    keys = re.findall(r"idempotency_key\W+= '?([0-9a-f-]+)", " ".join(freed))
     assert keys == sorted(keys)
     assert len(set(keys)) == 5
 
