@@ -48,7 +48,7 @@ SERVICES = {
     )
 }
 DATABASES = ("sqlite", *SERVICES)
-LIBRARIES = ("allauth", "anymail", "celery", "gevent")
+LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool")
 
 
 def in_ci() -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, Error
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notifyguard import database, switchboard
 from notifyguard.channels.transport import is_silent
@@ -62,14 +63,19 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError
 def tables_are_missing() -> bool:
     """Tell whether the ledger's tables have never been made; not whether it is down."""
     ours = database.connection()
-    # On SQLite the caller's transaction may lock out the connection beside it, and
-    # a question that fails does not break it.
-    asked = ours if ours.vendor == "sqlite" else database.aside()
     try:
-        with asked.cursor() as cursor:
-            return Control._meta.db_table not in asked.introspection.table_names(cursor)
-    except (DatabaseError, InterfaceError):
+        if ours.vendor == "sqlite":
+            # The caller's transaction may lock out the connection beside it, and a
+            # question that fails does not break it.
+            return _lacks_tables(ours)
+        return database.read_committed(_lacks_tables)
+    except Error:
         return False
+
+
+def _lacks_tables(connection: BaseDatabaseWrapper) -> bool:
+    with connection.cursor() as cursor:
+        return Control._meta.db_table not in connection.introspection.table_names(cursor)
 
 
 def _leaves_unrecorded(case: Case) -> bool:

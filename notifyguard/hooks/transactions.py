@@ -38,7 +38,7 @@ def _capturing(original: Callable[..., Any]) -> Callable[..., Any]:
 def _closing_beside(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def close(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> Any:
-        database.close_aside(self)
+        database.close_beside(self)
         return original(self, *args, **kwargs)
 
     return close

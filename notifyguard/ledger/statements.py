@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from notifyguard.database.committed import SEES_COMMITS
 from notifyguard.decision import OPEN_STATES, State
 from notifyguard.identity import instance
 from notifyguard.ledger.entry import Entry, Taken
@@ -56,6 +57,34 @@ def generation(connection: BaseDatabaseWrapper) -> int | None:
         cursor.execute(f"SELECT generation FROM {CONTROL} WHERE id = 1")
         row = cursor.fetchone()
     return None if row is None else int(row[0])
+
+
+def committed_generation(connection: BaseDatabaseWrapper) -> int | None:
+    """Return the generation as others committed it, or ``None`` if this transaction cannot tell.
+
+    PostgreSQL only. ``generation`` and the isolation level in one statement.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generation, current_setting('transaction_isolation')"
+            f" FROM {CONTROL} WHERE id = 1"
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row is not None and row[1] in SEES_COMMITS else None
+
+
+def begin(connection: BaseDatabaseWrapper, generation: int, salt: str, at: datetime) -> None:
+    """Make the control row if it is not there.
+
+    ``Control.objects.get_or_create(…)``, over whichever connection.
+    """
+    taken = {"mysql": "ON DUPLICATE KEY UPDATE id = id"}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {CONTROL} (id, generation, salt, created_at) VALUES (1, %s, %s, %s)"
+            f" {taken.get(connection.vendor, 'ON CONFLICT DO NOTHING')}",
+            [generation, salt, connection.ops.adapt_datetimefield_value(at)],
+        )
 
 
 def claim(

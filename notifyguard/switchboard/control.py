@@ -8,13 +8,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from notifyguard import clock
+from notifyguard.ledger import statements
 from notifyguard.models import Control
 
 
 def change_generation(connection: BaseDatabaseWrapper) -> None:
     """Give the row a new random generation; waits for every mark that is under way."""
-    ensure_control(connection)
-    control_row(connection).update(generation=_random_generation())
+    # Nearly always it is there. Where another makes it just now, ours must still be new.
+    while not control_row(connection).update(generation=_random_generation()):
+        ensure_control(connection)
 
 
 def control_row(connection: BaseDatabaseWrapper) -> QuerySet[Control, Control]:
@@ -25,14 +27,8 @@ def control_row(connection: BaseDatabaseWrapper) -> QuerySet[Control, Control]:
 def ensure_control(connection: BaseDatabaseWrapper) -> None:
     """Make the row if it is not there."""
     # Migrations create it; the flush of a TransactionTestCase empties the table.
-    Control.objects.using(connection.alias).get_or_create(
-        pk=Control.ROW,
-        defaults={
-            "generation": _random_generation(),
-            "salt": secrets.token_hex(32),
-            "created_at": clock.now(connection),
-        },
-    )
+    at = clock.now(connection)
+    statements.begin(connection, _random_generation(), secrets.token_hex(32), at)
 
 
 def _random_generation() -> int:

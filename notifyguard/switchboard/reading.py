@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db import OperationalError
+from django.db import Error, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from notifyguard import clock, database
+from notifyguard.database import Standing
 from notifyguard.decision import Sending
 from notifyguard.ledger import statements
 from notifyguard.models import Control, Switch
-from notifyguard.switchboard.control import control_row, ensure_control
+from notifyguard.switchboard.control import ensure_control
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 
 T = TypeVar("T")
@@ -50,62 +51,78 @@ def forget() -> None:
 
 
 def generation_now() -> int:
-    """Return the generation as others committed it, seen from beside the caller's transaction."""
-    return _from_beside(statements.generation) or 0
+    """Return the generation as others committed it, also inside the caller's transaction."""
+    ours = database.connection()
+    if ours.vendor == "postgresql" and database.standing() is Standing.CALLER:
+        # No savepoint: the row was read before, so what could fail is a transaction that
+        # is broken already, or a timeout of the caller's own.
+        with contextlib.suppress(Error):
+            if (seen := statements.committed_generation(ours)) is not None:
+                return seen
+    return _locking(database.beside, statements.generation) or 0
 
 
 def _load() -> Board:
-    clock.compare(database.aside())
-    row = _read_control()
+    return _locking(database.read_committed, _read) or _begin()
+
+
+def _begin() -> Board:
+    """Make the control row, which a flush has emptied, and read.
+
+    Not in the caller's transaction: whoever sent mail meanwhile would wait for its end.
+    On SQLite all who write wait for it anyway, and a second writer for ever.
+    """
+    ours = database.connection()
+    board = _make(ours) if ours.vendor == "sqlite" else database.beside(_make)
+    return board or NO_LEDGER  # made and gone again: a flush between the two queries
+
+
+def _make(connection: BaseDatabaseWrapper) -> Board | None:
+    ensure_control(connection)
+    return _read(connection)
+
+
+def _read(connection: BaseDatabaseWrapper) -> Board | None:
+    clock.compare(connection)
+    controls = Control.objects.filter(pk=Control.ROW)
+    row = next(_rows(connection, controls.values_list("generation", "salt", "created_at")), None)
     if row is None:
-        ours = database.connection()
-        ensure_control(ours)
-        # Made in the caller's transaction it is not to be seen from beside; without
-        # its salt there are no keys, and what was keyed would leave twice.
-        row = control_row(ours).values_list("generation", "salt", "created_at").first()
-    if row is None:
-        return NO_LEDGER  # made and gone again: a flush between the two queries
+        return None
     generation, salt, created_at = row
     # The generation is read before the switches: a flip between the two makes the
     # mark fail and the board be read again, the other way round it would pass.
-    return Board(generation, salt, created_at, tuple(_read_rulings()))
+    return Board(generation, salt, created_at, tuple(_rulings(connection)))
 
 
-def _read_control() -> tuple[int, str, datetime] | None:
-    rows = Control.objects.filter(pk=Control.ROW).values_list("generation", "salt", "created_at")
-    return next(_read(rows), None)
-
-
-def _read_rulings() -> Iterator[Ruling]:
+def _rulings(connection: BaseDatabaseWrapper) -> Iterator[Ruling]:
     columns = ("pattern", "everything", "sending", "reason", "author", "expires_at")
-    for pattern, everything, sending, reason, author, until in _read(
-        Switch.objects.values_list(*columns)
-    ):
+    switches = _rows(connection, Switch.objects.values_list(*columns))
+    for pattern, everything, sending, reason, author, until in switches:
         name = EVERYTHING if everything else pattern
         yield Ruling(Sending(sending), "database", name, reason, author, until)
 
 
-def _read(rows: QuerySet[Any, Any]) -> Iterator[Any]:
-    """Run a query of the ORM over the connection that sees what others committed."""
-    return iter(
-        _from_beside(lambda beside: list(rows.query.get_compiler(connection=beside).results_iter()))
-    )
+def _rows(connection: BaseDatabaseWrapper, query: QuerySet[Any, Any]) -> Iterator[Any]:
+    """Run a query of the ORM over one connection, whatever routers say."""
+    return iter(list(query.query.get_compiler(connection=connection).results_iter()))
 
 
-def _from_beside(read: Callable[[BaseDatabaseWrapper], T]) -> T:
-    beside = database.aside()
+def _locking(
+    over: Callable[[Callable[[BaseDatabaseWrapper], T]], T],
+    read: Callable[[BaseDatabaseWrapper], T],
+) -> T:
+    """Read; if SQLite's file is locked against readers, over the caller's connection.
+
+    It is locked by the caller's own transaction or by another's commit. With the write
+    lock, which the row to come needs anyway, nobody else can write, and the caller's
+    connection sees all there is. Without it a read first would have SQLite refuse the
+    write instead of waiting.
+    """
     try:
-        return read(beside)
+        return over(read)
     except OperationalError:
-        if beside is database.connection() or beside.vendor != "sqlite":
-            raise
-        # The file is locked against readers, by the caller's own transaction or by
-        # another's commit. With the write lock, which the row to come needs anyway,
-        # nobody else can write, and the caller's connection sees all there is. Without
-        # it a read first would have SQLite refuse the write instead of waiting.
         ours = database.connection()
-        with ours.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {Control._meta.db_table} SET generation = generation WHERE id = 1"
-            )
+        if ours.vendor != "sqlite" or database.standing() is not Standing.CALLER:
+            raise
+        statements.lock_generation(ours)
         return read(ours)

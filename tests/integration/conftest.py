@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import pytest
 
 from notifyguard import switchboard
 from notifyguard.gate import late
 from tests.mailbox import Mailbox, use_server
-from tests.smtp import running_sink
+from tests.smtp import PROJECT, running_sink
+
+SCRIPT = """
+import logging, os, sys, django
+from django.conf import settings
+exec(os.environ.get("BEFORE", ""))
+django.setup()
+settings.NOTIFYGUARD = {"TYPES": {"now": {"in_transaction": "now"}}}
+from django.db import connection
+from tests.mailbox import batch, letter, use_server
+use_server(settings, int(sys.argv[1]))
+import notifyguard
+from notifyguard import switchboard
+
+def send(person, **more):
+    message = letter(f"{person}@example.com", **more)
+    try:
+        return message.send()
+    except Exception as error:
+        return type(error).__name__
+"""
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +55,29 @@ def mailbox(mail_server, full):
     use_server(full, mail_server.port)
     switchboard.board(fresh=True)  # a flush emptied the tables; migrations would have filled them
     return Mailbox(mail_server, len(mail_server.accepted()))
+
+
+@pytest.fixture
+def elsewhere(mail_server, process_environment):
+    """Run code in a process of its own; return what it printed."""
+
+    def run(body, **environment):
+        ran = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                SCRIPT + textwrap.dedent(body),
+                str(mail_server.port),
+            ],
+            env=process_environment | environment,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.split(), ran.stderr
+
+    return run

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -15,56 +13,8 @@ from django.db import DatabaseError, connection
 from notifyguard.exceptions import LedgerUnavailable
 from tests.mailbox import batch, letter, rows, states
 from tests.services import chosen_database
-from tests.smtp import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-SCRIPT = """
-import logging, os, sys, django
-from django.conf import settings
-exec(os.environ.get("BEFORE", ""))
-django.setup()
-settings.NOTIFYGUARD = {"TYPES": {"now": {"in_transaction": "now"}}}
-from django.db import connection
-from tests.mailbox import batch, letter, use_server
-use_server(settings, int(sys.argv[1]))
-import notifyguard
-from notifyguard import switchboard
-
-def send(person, **more):
-    message = letter(f"{person}@example.com", **more)
-    try:
-        return message.send()
-    except Exception as error:
-        return type(error).__name__
-"""
-
-
-@pytest.fixture
-def elsewhere(mail_server, process_environment):
-    """Run code in a process of its own; return what it printed."""
-
-    def run(body, **environment):
-        ran = subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "error",
-                "-c",
-                SCRIPT + textwrap.dedent(body),
-                str(mail_server.port),
-            ],
-            env=process_environment | environment,
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout.split(), ran.stderr
-
-    return run
-
 
 DOWN = {
     "NOTIFYGUARD_POSTGRESQL_PORT": "1",

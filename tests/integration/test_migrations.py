@@ -349,13 +349,18 @@ def test_a_migration_does_not_connect_anew_for_every_mail(project):
     assert len(opened) <= 1
 
 
+def read_tickets(connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM migrating_ticket")
+
+
 @pytest.mark.needs("sqlite")
 def test_a_migration_too_large_for_the_cache_does_not_wait_for_itself(project):
     def spill(*args) -> None:
-        database.aside().ensure_connection()
+        database.beside(lambda beside: beside.ensure_connection())
         Group.objects.bulk_create(Group(name=f"{n:0150}") for n in range(500))
-        with pytest.raises(OperationalError, match="locked"), database.aside().cursor() as beside:
-            beside.execute("SELECT 1 FROM migrating_ticket")
+        with pytest.raises(OperationalError, match="locked"):
+            database.beside(read_tickets)
 
     before = time.monotonic()
     with small_cache():

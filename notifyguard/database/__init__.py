@@ -1,0 +1,23 @@
+"""The ledger's database: which connection, whose transaction, what may be retried.
+
+Everything notifyguard reads or writes goes to ``NOTIFYGUARD["DATABASE"]``, past
+routers and replicas.
+"""
+
+from notifyguard.database.committed import beside, close_beside, read_committed
+from notifyguard.database.standing import Standing, alias, connection, in_memory, standing
+from notifyguard.database.transactions import ATTEMPTS, retrying, short_transaction
+
+__all__ = [
+    "ATTEMPTS",
+    "Standing",
+    "alias",
+    "beside",
+    "close_beside",
+    "connection",
+    "in_memory",
+    "read_committed",
+    "retrying",
+    "short_transaction",
+    "standing",
+]

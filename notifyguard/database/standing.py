@@ -1,0 +1,63 @@
+"""Which connection is the ledger's, and whose transaction is open on it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from notifyguard import conf
+from notifyguard.exceptions import LedgerUnavailable
+
+
+class Standing(Enum):
+    """Whose transaction the running code is in, on the ledger's connection."""
+
+    AUTOCOMMIT = "autocommit"
+    CALLER = "caller"
+    TESTCASE = "testcase"
+
+
+def alias() -> str:
+    """Return the alias of the ledger's database.
+
+    Raises:
+        LedgerUnavailable: the setting names no database of this project.
+    """
+    name = conf.current().database
+    if name not in connections.settings:
+        raise LedgerUnavailable(
+            f'NOTIFYGUARD["DATABASE"] is {name!r}, which is no alias in DATABASES. '
+            "Nothing is sent: under another ledger, keys taken long ago would be free."
+        )
+    return name
+
+
+def connection() -> BaseDatabaseWrapper:
+    """Return this thread's connection to the ledger's database.
+
+    Raises:
+        LedgerUnavailable: the setting names no database of this project.
+    """
+    return connections[alias()]
+
+
+def standing() -> Standing:
+    """Say whether a transaction of the caller is open on the ledger's connection.
+
+    A ``TestCase`` wraps every test in a transaction that is never committed;
+    what waited for that commit would never be sent, so it is told apart.
+    """
+    ours = connection()
+    if ours.in_atomic_block:
+        # django.test.TestCase marks its own blocks; there is no public way to ask.
+        from_test = any(getattr(block, "_from_testcase", False) for block in ours.atomic_blocks)
+        return Standing.TESTCASE if from_test else Standing.CALLER
+    switched_off = ours.connection is not None and not ours.autocommit
+    return Standing.CALLER if switched_off else Standing.AUTOCOMMIT
+
+
+def in_memory(ours: BaseDatabaseWrapper) -> bool:
+    """Tell whether the database lives in this process alone."""
+    return bool(getattr(ours, "is_in_memory_db", lambda: False)())

@@ -1,0 +1,62 @@
+"""Connections of a test to the ledger's database: counted, cut, and out of their caller's sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, connections
+
+from notifyguard import database
+
+LEVEL = {"postgresql": "SESSION CHARACTERISTICS AS", "mysql": "SESSION"}
+KILL = {"postgresql": "SELECT pg_terminate_backend(%s, 5000)", "mysql": "KILL %s"}
+NUMBER = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
+
+
+def number(of: Any) -> int:
+    """The server's number of a connection."""
+    with of.cursor() as cursor:
+        cursor.execute(NUMBER[of.vendor])
+        return int(cursor.fetchone()[0])
+
+
+def number_beside() -> int:
+    """The number of the connection beside the caller's transaction."""
+    return database.beside(number)
+
+
+@contextmanager
+def another() -> Iterator[Any]:
+    """A connection of nobody else's, in autocommit."""
+    made = connections.create_connection("default")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def cut(victim: int) -> None:
+    """Have the server end a connection."""
+    with another() as killer, killer.cursor() as cursor:
+        cursor.execute(KILL[connection.vendor], [victim])
+
+
+def see_the_past() -> None:
+    """From the next transaction on, the test's connection sees what was when that began."""
+    if connection.vendor in LEVEL:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SET {LEVEL[connection.vendor]} TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+            )
+
+
+@contextmanager
+def seeing_the_past() -> Iterator[None]:
+    """The same, for this block."""
+    see_the_past()
+    try:
+        yield
+    finally:
+        connection.close()
