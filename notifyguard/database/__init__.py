@@ -5,7 +5,14 @@ routers and replicas.
 """
 
 from notifyguard.database.committed import beside, close_beside, read_committed
-from notifyguard.database.standing import Standing, alias, connection, in_memory, standing
+from notifyguard.database.standing import (
+    Standing,
+    alias,
+    connection,
+    in_memory,
+    standing,
+    testcase_is_elsewhere,
+)
 from notifyguard.database.transactions import ATTEMPTS, retrying, short_transaction
 
 __all__ = [
@@ -20,4 +27,5 @@ __all__ = [
     "retrying",
     "short_transaction",
     "standing",
+    "testcase_is_elsewhere",
 ]

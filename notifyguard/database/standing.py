@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
+from weakref import WeakSet
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from notifyguard import conf
 from notifyguard.exceptions import LedgerUnavailable
@@ -51,13 +54,37 @@ def standing() -> Standing:
     """
     ours = connection()
     if ours.in_atomic_block:
-        # django.test.TestCase marks its own blocks; there is no public way to ask.
-        from_test = any(getattr(block, "_from_testcase", False) for block in ours.atomic_blocks)
-        return Standing.TESTCASE if from_test else Standing.CALLER
+        return Standing.TESTCASE if _is_testcases(ours) else Standing.CALLER
     switched_off = ours.connection is not None and not ours.autocommit
     return Standing.CALLER if switched_off else Standing.AUTOCOMMIT
+
+
+def testcase_is_elsewhere() -> bool:
+    """Tell whether a ``TestCase`` has its transaction open on another thread's connection.
+
+    What is written over ours would not be seen by that test and would outlive it; on
+    SQLite it would wait for the test's end.
+    """
+    ours = connection()
+    if _is_testcases(ours):
+        return False
+    # A copy: other threads connect meanwhile.
+    return any(_is_testcases(other) for other in _connected.copy() if other.alias == ours.alias)
 
 
 def in_memory(ours: BaseDatabaseWrapper) -> bool:
     """Tell whether the database lives in this process alone."""
     return bool(getattr(ours, "is_in_memory_db", lambda: False)())
+
+
+def _is_testcases(any_ones: BaseDatabaseWrapper) -> bool:
+    # django.test.TestCase marks its own blocks; there is no public way to ask.
+    return any(getattr(block, "_from_testcase", False) for block in any_ones.atomic_blocks)
+
+
+def _remember(connection: BaseDatabaseWrapper, **more: Any) -> None:
+    _connected.add(connection)
+
+
+_connected: WeakSet[BaseDatabaseWrapper] = WeakSet()
+connection_created.connect(_remember, dispatch_uid="notifyguard.database")

@@ -14,12 +14,13 @@ ordinary one is ``inline``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from notifyguard import conf, database
 from notifyguard.channels import passes
 from notifyguard.database import Standing
-from notifyguard.gate import handover, inline, light, second_stop, transactional
+from notifyguard.gate import handover, inline, light, loop, second_stop, transactional
 from notifyguard.gate.passage import Passage
 
 __all__ = ["send_messages"]
@@ -51,7 +52,9 @@ def send_messages(backend: Any, inner: Inner, messages: Any) -> Any:
         return second_stop.send(backend, inner, batch, settings)
     if light.applies(settings):
         return light.send(backend, inner, batch, messages)
-    passage = Passage(backend, inner, settings)
-    if database.standing() is Standing.CALLER:
-        return transactional.send(passage, batch)
-    return inline.send(passage, batch)
+    return loop.run(partial(_take_way, Passage(backend, inner, settings), batch))
+
+
+def _take_way(passage: Passage, batch: list[Any]) -> Any:
+    inside = database.standing() is Standing.CALLER
+    return (transactional if inside else inline).send(passage, batch)

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from notifyguard import context
+from notifyguard.gate import loop
 
 _under_way: ContextVar[tuple[Any, ...]] = ContextVar("notifyguard_under_way", default=())
 
@@ -28,7 +29,7 @@ def of(*messages: Any) -> Iterator[None]:
     """Say that these messages are handed over inside."""
     token = _under_way.set((*_under_way.get(), *messages))
     try:
-        with context.handing_over():
+        with context.handing_over(), loop.resumed():
             yield
     finally:
         _under_way.reset(token)

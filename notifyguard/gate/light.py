@@ -27,7 +27,12 @@ def applies(settings: Settings) -> bool:
 
     ``mail.outbox`` tells nothing: any locmem backend creates it, in production too.
     """
-    return settings.in_tests == "light" and hasattr(utils._TestState, "saved_data")
+    return settings.in_tests == "light" and testing()
+
+
+def testing() -> bool:
+    """Tell whether Django's test environment is set up."""
+    return hasattr(utils._TestState, "saved_data")
 
 
 def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], messages: Any) -> Any:

@@ -6,7 +6,6 @@ The ways are ``inline``, ``transactional`` and ``kept``; each takes these steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from notifyguard import ledger, outcomes, switchboard
@@ -14,7 +13,7 @@ from notifyguard.channels import email, passes
 from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
 from notifyguard.conf import Settings
 from notifyguard.decision import State
-from notifyguard.gate import handover, late, loop
+from notifyguard.gate import handover, late
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
 from notifyguard.ledger import Entry, collisions
@@ -40,15 +39,8 @@ class Passage:
         self.raised: Exception | None = None
 
     def through(self, messages: Sequence[Any], send: Callable[[list[Case]], None]) -> Any:
-        """Take messages one way through the gate, and tell what came of them.
-
-        They are described here, by the stack that sends them, even where a running
-        event loop makes another thread do the rest.
-        """
+        """Take messages one way through the gate, and tell what came of them."""
         cases = [Case(email.describe(message, self.backend), self.settings) for message in messages]
-        return loop.run(partial(self._through, cases, send))
-
-    def _through(self, cases: list[Case], send: Callable[[list[Case]], None]) -> Any:
         try:
             send(cases)
         finally:

@@ -68,6 +68,7 @@ def test_one_that_the_server_cut_is_opened_again_and_no_mail_fails(mailbox):
 def test_over_one_opened_again_a_switch_is_seen_by_a_transaction_that_cannot_see_it(mailbox):
     with seeing_the_past(), transaction.atomic():
         assert letter().send() == 1
+        assert len(rows()) == 1  # from now on it sees the past
         cut(number_beside())
         with threads(1) as started:
             started.start(hold)
