@@ -145,7 +145,8 @@ def _reconnecting(other: BaseDatabaseWrapper, deed: Callable[[BaseDatabaseWrappe
     """Do it, once more over a new connection if the server has cut the old one."""
     was_open, began = other.connection is not None, time.monotonic()
     try:
-        return deed(other)
+        with other.wrap_database_errors:
+            return deed(other)
     except (OperationalError, InterfaceError):
         if other.connection is None or other.is_usable():
             raise

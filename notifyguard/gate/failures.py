@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from django.db import DatabaseError, Error
+from django.db import Error as DatabaseFailure
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notifyguard import database, switchboard
@@ -33,14 +33,14 @@ def with_ledger(
             step(unsettled, switchboard.board(fresh=fresh))
         except StaleBoard:
             fresh = True
-        except DatabaseError as error:
+        except DatabaseFailure as error:
             if error is passage.raised:
                 raise  # the backend's own: a queue in a table
             left = [case for case in unsettled if not case.settled]
             without_ledger(passage, left, error)
 
 
-def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseError) -> None:
+def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseFailure) -> None:
     """Decide on messages whose ledger cannot be reached; nothing of them was handed over.
 
     Raises:
@@ -69,7 +69,7 @@ def tables_are_missing() -> bool:
             # question that fails does not break it.
             return _lacks_tables(ours)
         return database.read_committed(_lacks_tables)
-    except Error:
+    except DatabaseFailure:
         return False
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 
 from notifyguard import ledger
 from notifyguard.decision import State
@@ -62,7 +62,7 @@ def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
                 won = ledger.mark(case.passing, board.generation, confirming=landed)
                 landed = []
                 landed = passage.deliver(case) if _keep_winners(passage, case, won) else []
-    except DatabaseError as error:
+    except DatabaseFailure as error:
         if error is not passage.raised:
             # The ledger failed: what it could not mark is decided on by ``failures``.
             passage.confirm(landed)

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, IntegrityError, InterfaceError
+from django.db import Error as DatabaseFailure
+from django.db import IntegrityError
 
 from notifyguard import ledger
 from notifyguard.ledger import Entry
@@ -32,7 +33,7 @@ def record_late() -> None:
         except IntegrityError:
             # One of them had a row, whose commit was thought lost; its lease will end.
             logger.error("notifyguard: %d late records are in the ledger already", len(entries))
-        except DatabaseError:
+        except DatabaseFailure:
             unrecorded.extend(entries)
             raise
 
@@ -46,7 +47,7 @@ def logged(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DatabaseError, InterfaceError) as error:
+    except DatabaseFailure as error:
         # Not what it says: PostgreSQL shows the failing row, with address and subject.
         name = type(error).__name__
         logger.error("notifyguard: could not %s (%s); the sweeper will settle it", doing, name)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import Error as DatabaseFailure
+from django.db import transaction
 
 from notifyguard import database, ledger, switchboard
 from notifyguard.channels.freezing import freeze
@@ -38,7 +39,7 @@ def _send_all(passage: Passage, cases: list[Case]) -> None:
     for case in cases:
         try:
             _send(passage, case)
-        except DatabaseError as error:
+        except DatabaseFailure as error:
             if error is passage.raised or case.settled:
                 raise
             failures.without_ledger(passage, [case], error)

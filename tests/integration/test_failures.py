@@ -8,7 +8,7 @@ import os
 import textwrap
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from notifyguard.exceptions import LedgerUnavailable
 from tests.mailbox import batch, letter, rows, states
@@ -105,12 +105,12 @@ print(send("plain"), send("keyed", key="1"), send("reset", type="auth.password_r
     assert rows() == []
 
 
-def _refusing(fragment):
+def _refusing(fragment, error=DatabaseError):
     """The database refuses statements of a kind: those that ``fragment`` is part of."""
 
     def refuse(execute, sql, params, many, context):
         if fragment in sql:
-            raise DatabaseError("refused by the test")
+            raise error("refused by the test")
         return execute(sql, params, many, context)
 
     return connection.execute_wrapper(refuse)
@@ -119,8 +119,13 @@ def _refusing(fragment):
 CONFIRM = "SET state = %s, rule"
 
 
-def test_a_confirm_that_fails_is_no_error_for_what_has_left(mailbox, caplog):
-    with caplog.at_level(logging.ERROR, "notifyguard"), _refusing(CONFIRM):
+# What psycopg 2 says of a connection that is closed is no DatabaseError.
+errors = pytest.mark.parametrize("error", [DatabaseError, InterfaceError])
+
+
+@errors
+def test_a_confirm_that_fails_is_no_error_for_what_has_left(mailbox, caplog, error):
+    with caplog.at_level(logging.ERROR, "notifyguard"), _refusing(CONFIRM, error):
         assert letter("ann@example.com", key="1", subject="Hello").send() == 1
     assert "could not confirm" in caplog.text
     assert states() == ["in_flight"]  # the sweeper makes it uncertain
@@ -128,9 +133,20 @@ def test_a_confirm_that_fails_is_no_error_for_what_has_left(mailbox, caplog):
     assert mailbox.recipients() == ["ann@example.com"]
 
 
-def test_a_mark_that_fails_sends_nothing_of_the_batch(mailbox):
-    with _refusing("INSERT INTO notifyguard_claim"), pytest.raises(LedgerUnavailable):
+@errors
+def test_a_mark_that_fails_sends_nothing_of_the_batch(mailbox, error):
+    with _refusing("INSERT INTO notifyguard_claim", error), pytest.raises(LedgerUnavailable):
         batch(letter(key=1), letter(key=2))
+    assert mailbox.accepted() == []
+    assert rows() == []
+
+
+@errors
+def test_a_row_that_fails_in_a_transaction_sends_nothing(mailbox, error):
+    with transaction.atomic(), _refusing("notifyguard_delivery", error):
+        for key in (None, 1):
+            with pytest.raises(LedgerUnavailable):
+                letter(key=key).send()
     assert mailbox.accepted() == []
     assert rows() == []
 
