@@ -12,6 +12,10 @@ from notifyguard import database
 
 LEVEL = {"postgresql": "SESSION CHARACTERISTICS AS", "mysql": "SESSION"}
 KILL = {"postgresql": "SELECT pg_terminate_backend(%s, 5000)", "mysql": "KILL %s"}
+IMPATIENT = {
+    "postgresql": "SET lock_timeout = '2s'",
+    "mysql": "SET innodb_lock_wait_timeout = 2",
+}
 NUMBER = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 
 
@@ -41,6 +45,12 @@ def cut(victim: int) -> None:
     """Have the server end a connection."""
     with another() as killer, killer.cursor() as cursor:
         cursor.execute(KILL[connection.vendor], [victim])
+
+
+def impatient() -> None:
+    """Fail where the test's connection would have to wait for somebody's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(IMPATIENT[connection.vendor])
 
 
 def see_the_past() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Event
 
 import pytest
 from django.db import connection, transaction
@@ -14,11 +15,11 @@ from notifyguard import switchboard
 from notifyguard.database import committed
 from notifyguard.decision import Sending
 from notifyguard.models import Control
-from tests.connections import another, cut, number_beside, seeing_the_past
+from tests.connections import another, cut, impatient, number_beside, seeing_the_past
 from tests.factories import UserFactory
 from tests.mailbox import letter, rows, states
 from tests.services import chosen_database
-from tests.threads import threads
+from tests.threads import TIMEOUT, threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -177,3 +178,34 @@ def test_one_that_waits_for_the_caller_is_not_waited_for_long(mailbox, monkeypat
     assert Control.objects.count() == 1
     assert rows()[0].state == "sent"
     assert caplog.text.count("no connection beside") == (connection.vendor == "postgresql")
+
+
+@servers
+@pytest.mark.parametrize("past", [False, True], ids=["as usual", "repeatable read"])
+def test_nobody_waits_for_the_transaction_in_which_the_ledger_began(mailbox, past):
+    """A flush emptied the control row; who sends first makes it, and others send meanwhile."""
+    Control.objects.all().delete()
+    switchboard.forget()
+    sent, done = Event(), Event()
+    same = {"to": ["ann@example.com"], "key": 1, "subject": "A"}
+
+    def caller():
+        with seeing_the_past() if past else nullcontext(), transaction.atomic():
+            UserFactory()
+            letter(**same).send()
+            sent.set()
+            assert done.wait(TIMEOUT)
+
+    with threads(1) as started:
+        started.start(caller)
+        try:
+            assert sent.wait(TIMEOUT)
+            impatient()
+            switchboard.forget()  # as another process, which has seen no switches yet
+            assert letter("bob@example.com", key=2).send() == 1
+            hold()
+            switchboard.clear_switch("*", reason="over", author="me")
+        finally:
+            done.set()
+    assert letter(**same).send() == 0  # under the salt of the row that was made meanwhile
+    assert states() == ["sent", "sent"]
