@@ -40,9 +40,13 @@ __all__ = [
 
 NAME = "NOTIFYGUARD"
 
+# Where Django's lazy ``settings`` keep what is behind them, through override_settings
+# too: to ask themselves costs a call of Python code, and ten times as much for what is missing.
+_lazy: dict[str, Any] = object.__getattribute__(settings, "__dict__")
+
 # What was written when the settings were last read, and what came of it: one
 # tuple, so that a thread sees both or neither.
-_latest: tuple[Any, Settings] = ({}, Settings())
+_latest: tuple[Any, Settings] = (empty, Settings())
 
 
 def current() -> Settings:
@@ -52,16 +56,10 @@ def current() -> Settings:
     comparison of dicts. A change of ``settings.NOTIFYGUARD``, inside the dict
     too, is seen by the next call. Never raises for what was written there.
     """
-    global _latest
-    written = _written()
     seen, known = _latest
-    if written == seen:
+    if getattr(_lazy["_wrapped"], NAME, None) == seen:
         return known
-    copied = _copy(written)
-    known = read(copied)
-    _latest = copied, known
-    log_once(*known.problems)
-    return known
+    return _read_anew()
 
 
 def problems() -> list[Problem]:
@@ -93,15 +91,13 @@ def read(written: Any) -> Settings:
     return Settings(**values, problems=tuple(place.problems))
 
 
-def _written() -> Any:
-    """What the project wrote, or an empty dict.
-
-    Asked of the object behind Django's lazy ``settings``: every attribute of that one
-    costs a call of Python code, and one that is missing ten times as much.
-    """
-    behind = object.__getattribute__(settings, "_wrapped")
-    written = getattr(settings if behind is empty else behind, NAME, None)
-    return {} if written is None else written
+def _read_anew() -> Settings:
+    global _latest
+    written = _copy(getattr(settings, NAME, None))
+    known = read({} if written is None else written)
+    _latest = written, known
+    log_once(*known.problems)
+    return known
 
 
 def _copy(written: Any, depth: int = 4) -> Any:
