@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import socket
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,7 @@ SERVICES = {
     )
 }
 DATABASES = ("sqlite", *SERVICES)
+PROGRAMS = ("pgbouncer",)
 LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool")
 
 
@@ -83,6 +85,11 @@ def reachable(name: str) -> bool:
     return True
 
 
+def program(name: str) -> str | None:
+    """Where a program is; Debian keeps servers where an ordinary user's PATH does not lead."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
+
+
 def missing(name: str) -> str | None:
     """One line that says why ``name`` cannot be used here, or None when it can.
 
@@ -90,8 +97,11 @@ def missing(name: str) -> str | None:
     """
     if name in LIBRARIES:
         return None if importlib.util.find_spec(name) else f"needs {name}: pip install it"
+    if name in PROGRAMS:
+        return None if program(name) else f"needs {name}: apt-get install {name}"
     if name not in DATABASES:
-        raise ValueError(f"needs({name!r}): known are {', '.join((*DATABASES, *LIBRARIES))}")
+        known = ", ".join((*DATABASES, *PROGRAMS, *LIBRARIES))
+        raise ValueError(f"needs({name!r}): known are {known}")
     if name in SERVICES and not reachable(name):
         return f"needs {name}: nothing answers at {SERVICES[name].address}"
     return None
