@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.db import Error as DatabaseFailure
 from django.db import IntegrityError
 
-from notifyguard import ledger
+from notifyguard import database, ledger
+from notifyguard.database import Standing
 from notifyguard.ledger import Entry
 
 logger = logging.getLogger("notifyguard")
@@ -21,21 +22,44 @@ unrecorded: deque[Entry] = deque(maxlen=1000)
 
 def remember(entries: Iterable[Entry]) -> None:
     """Keep what left without a record, until the ledger works again or the process ends."""
-    unrecorded.extend(entries)
+    for entry in entries:
+        if len(unrecorded) == unrecorded.maxlen:
+            logger.error("notifyguard: never recorded, sent: dispatch %s", unrecorded[0].dispatch)
+        unrecorded.append(entry)
 
 
 def record_late() -> None:
-    """Write down what left while the ledger was down, now that it works again."""
-    while unrecorded:
-        entries = [unrecorded.popleft() for _ in range(len(unrecorded))]
-        try:
-            ledger.note(entries)
-        except IntegrityError:
-            # One of them had a row, whose commit was thought lost; its lease will end.
-            logger.error("notifyguard: %d late records are in the ledger already", len(entries))
-        except DatabaseFailure:
-            unrecorded.extend(entries)
-            raise
+    """Write down what left while the ledger was down, now that it works again.
+
+    Not in the caller's transaction: its rollback would take the records back.
+    """
+    if not unrecorded or database.standing() is Standing.CALLER:
+        return
+    taken = deque(_taken())
+    try:
+        ledger.note(taken)
+        taken.clear()
+    except IntegrityError:
+        # One of them has a row: its commit had gone through, and only the reply was lost.
+        while taken:
+            _record_or_confirm(taken[0])
+            taken.popleft()
+    finally:
+        unrecorded.extend(taken)
+
+
+def _taken() -> Iterator[Entry]:
+    # Other threads take too: each entry goes to one of them.
+    with suppress(IndexError):
+        while True:
+            yield unrecorded.popleft()
+
+
+def _record_or_confirm(entry: Entry) -> None:
+    try:
+        ledger.note([entry])
+    except IntegrityError:
+        ledger.confirm([entry])
 
 
 @contextmanager

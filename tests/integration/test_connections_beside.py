@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import contextmanager, nullcontext
 from threading import Event
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -187,7 +188,7 @@ def test_nobody_waits_for_the_transaction_in_which_the_ledger_began(mailbox, pas
     Control.objects.all().delete()
     switchboard.forget()
     sent, done = Event(), Event()
-    same = {"to": ["ann@example.com"], "key": 1, "subject": "A"}
+    same: dict[str, Any] = {"to": ["ann@example.com"], "key": 1, "subject": "A"}
 
     def caller():
         with seeing_the_past() if past else nullcontext(), transaction.atomic():
