@@ -53,19 +53,17 @@ def impatient() -> None:
         cursor.execute(IMPATIENT[connection.vendor])
 
 
-def see_the_past() -> None:
+def see_the_past(level: str = "REPEATABLE READ") -> None:
     """From the next transaction on, the test's connection sees what was when that began."""
     if connection.vendor in LEVEL:
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SET {LEVEL[connection.vendor]} TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-            )
+            cursor.execute(f"SET {LEVEL[connection.vendor]} TRANSACTION ISOLATION LEVEL {level}")
 
 
 @contextmanager
-def seeing_the_past() -> Iterator[None]:
+def seeing_the_past(level: str = "REPEATABLE READ") -> Iterator[None]:
     """The same, for this block."""
-    see_the_past()
+    see_the_past(level)
     try:
         yield
     finally:

@@ -30,7 +30,7 @@ logger = logging.getLogger("notifyguard")
 PATIENCE = 5
 """Seconds after which we stop waiting for a connection beside the caller's."""
 
-SEES_COMMITS = frozenset({"read committed", "read uncommitted"})
+SEES_COMMITS = ["read committed", "read uncommitted"]
 """PostgreSQL's isolation levels under which each statement sees what was committed before it."""
 
 
@@ -54,7 +54,7 @@ def read_committed(read: Callable[[BaseDatabaseWrapper], T]) -> T:
     server, and behind a pooler each could be waiting for the other.
 
     Args:
-        read: given a connection, reads; it may be called again.
+        read: as ``deed`` of ``beside``.
     """
     ours = connection()
     if standing() is not Standing.CALLER or in_memory(ours) or not _sees_commits(ours):
@@ -71,7 +71,8 @@ def beside(deed: Callable[[BaseDatabaseWrapper], T]) -> T:
     the caller's connection is used, and where there is no transaction of a caller.
 
     Args:
-        deed: given a connection, reads or writes one thing; it may be called again.
+        deed: given a connection, reads or writes one thing, over that one alone: it may
+            be called again, and in another thread.
 
     Raises:
         OperationalError: SQLite's file is locked against readers.

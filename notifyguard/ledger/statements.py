@@ -62,15 +62,17 @@ def generation(connection: BaseDatabaseWrapper) -> int | None:
 def committed_generation(connection: BaseDatabaseWrapper) -> int | None:
     """Return the generation as others committed it, or ``None`` if this transaction cannot tell.
 
-    PostgreSQL only. ``generation`` and the isolation level in one statement.
+    PostgreSQL only. The isolation level is looked at before the row: a serializable
+    transaction that has read it could be cancelled for a switch.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT generation, current_setting('transaction_isolation')"
-            f" FROM {CONTROL} WHERE id = 1"
+            f"SELECT generation FROM {CONTROL} WHERE id = 1"
+            " AND current_setting('transaction_isolation') = ANY(%s)",
+            [SEES_COMMITS],
         )
         row = cursor.fetchone()
-    return int(row[0]) if row is not None and row[1] in SEES_COMMITS else None
+    return None if row is None else int(row[0])
 
 
 def begin(connection: BaseDatabaseWrapper, generation: int, salt: str, at: datetime) -> None:

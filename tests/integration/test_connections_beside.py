@@ -210,3 +210,17 @@ def test_nobody_waits_for_the_transaction_in_which_the_ledger_began(mailbox, pas
             done.set()
     assert letter(**same).send() == 0  # under the salt of the row that was made meanwhile
     assert states() == ["sent", "sent"]
+
+
+@pytest.mark.needs("postgresql")
+def test_a_serializable_caller_has_not_read_what_a_switch_writes(mailbox):
+    """Else PostgreSQL may cancel the caller's transaction for a switch that somebody set."""
+    with seeing_the_past("SERIALIZABLE"), transaction.atomic():
+        letter().send()
+        letter(key=1).send()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE mode = 'SIReadLock'"
+                " AND relation = 'notifyguard_control'::regclass"
+            )
+            assert cursor.fetchone() == (0,)
