@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, IntegrityError, InterfaceError
+from django.db import DatabaseError, InterfaceError
 
 from notifyguard import ledger
 from notifyguard.ledger import Entry
+from notifyguard.ledger.entry import new_id
 
 logger = logging.getLogger("notifyguard")
 
@@ -20,7 +21,11 @@ unrecorded: deque[Entry] = deque(maxlen=1000)
 
 def remember(entries: Iterable[Entry]) -> None:
     """Keep what left without a record, until the ledger works again or the process ends."""
-    unrecorded.extend(entries)
+    for entry in entries:
+        # A row of its own: whether the one that was being written is there, nobody can
+        # tell now, and two of one id would refuse all the others with them.
+        entry.id = new_id()
+        unrecorded.append(entry)
 
 
 def record_late() -> None:
@@ -29,9 +34,6 @@ def record_late() -> None:
         entries = [unrecorded.popleft() for _ in range(len(unrecorded))]
         try:
             ledger.note(entries)
-        except IntegrityError:
-            # One of them had a row, whose commit was thought lost; its lease will end.
-            logger.error("notifyguard: %d late records are in the ledger already", len(entries))
         except DatabaseError:
             unrecorded.extend(entries)
             raise
