@@ -12,7 +12,7 @@ DELIVERY = "notifyguard_delivery"
 _MADE = {
     "postgresql": """
         CREATE FUNCTION refuse_{on}() RETURNS trigger LANGUAGE plpgsql AS
-            $$BEGIN RAISE EXCEPTION 'refused' USING DETAIL = '{saying}'; END$$;
+            $$BEGIN RAISE EXCEPTION '{saying}' USING DETAIL = '{detail}'; END$$;
         CREATE TRIGGER refuse_{on} BEFORE {on} ON {table} FOR EACH ROW
             WHEN ({when}) EXECUTE FUNCTION refuse_{on}()""",
     "mysql": """
@@ -31,17 +31,18 @@ _GONE = {
 
 @contextmanager
 def refusing(
-    on: str, when: str, *, saying: str = "refused", table: str = DELIVERY
+    on: str, when: str, *, saying: str = "refused", detail: str = "", table: str = DELIVERY
 ) -> Iterator[None]:
     """Have the database refuse rows, by a trigger.
 
     Args:
         on: ``insert`` or ``update``.
         when: the rows meant, as SQL about ``NEW``.
-        saying: part of the error, as PostgreSQL shows the failing row.
+        saying: what the error says.
+        detail: what PostgreSQL adds to it, where it shows the failing row.
         table: whose rows.
     """
-    parts = {"on": on, "when": when, "saying": saying, "table": table}
+    parts = {"on": on, "when": when, "saying": saying, "detail": detail, "table": table}
     _run(_MADE[connection.vendor].format(**parts))
     try:
         yield

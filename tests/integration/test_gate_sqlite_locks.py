@@ -27,44 +27,50 @@ def a_writer():
         writer.close()
 
 
-@pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
-def test_a_mail_inside_atomic_waits_for_anothers_commit_and_lets_no_third_in_between(mailbox, key):
-    letter("before@example.com").send()
-    locked, waiting, begun, tried = Event(), Event(), Event(), Event()
+class Rivals:
+    """Two others who want the file: one is writing its commit, the next wants to begin."""
 
-    def others():
+    def __init__(self) -> None:
+        self.locked, self.waited_for, self.tried, self.done = Event(), Event(), Event(), Event()
+        self.begun = Event()
+
+    def run(self) -> None:
         with a_writer() as writer:
             writer.execute("BEGIN EXCLUSIVE")  # as while a commit is written: nobody reads
-            locked.set()
-            assert waiting.wait(TIMEOUT)
+            self.locked.set()
+            assert self.waited_for.wait(TIMEOUT)
             writer.execute("COMMIT")
-            assert begun.wait(TIMEOUT)
+            assert self.begun.wait(TIMEOUT)
             try:
-                writer.execute("BEGIN IMMEDIATE")  # the next one in the queue, if it may
+                writer.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                pass
+                pass  # the caller has the lock, as it should
             finally:
-                tried.set()
-            sent.wait(TIMEOUT)
+                self.tried.set()
+            assert self.done.wait(TIMEOUT)
 
-    def watch(execute, sql, params, many, context):
-        waiting.set()
-        done = execute(sql, params, many, context)
-        begun.set()
-        assert tried.wait(TIMEOUT)
-        return done
+    def watch(self, execute, sql, params, many, context):
+        """Between the caller's statements the rivals have their turns."""
+        self.waited_for.set()
+        result = execute(sql, params, many, context)
+        self.begun.set()
+        assert self.tried.wait(TIMEOUT)
+        return result
 
-    sent = Event()
+
+@pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
+def test_a_mail_inside_atomic_waits_for_anothers_commit_and_lets_no_third_in_between(mailbox, key):
+    rivals = Rivals()
     with threads(1) as started:
-        started.start(others)
-        assert locked.wait(TIMEOUT)
+        started.start(rivals.run)
+        assert rivals.locked.wait(TIMEOUT)
         try:
-            with transaction.atomic(), connection.execute_wrapper(watch):
+            with transaction.atomic(), connection.execute_wrapper(rivals.watch):
                 letter("ann@example.com", key=key).send()
         finally:
-            sent.set()
-    assert mailbox.recipients() == ["ann@example.com", "before@example.com"]
-    assert states() == ["sent", "sent"]
+            rivals.done.set()
+    assert mailbox.recipients() == ["ann@example.com"]
+    assert states() == ["sent"]
 
 
 @pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
