@@ -79,7 +79,7 @@ def test_two_who_count_on_the_same_keys_the_other_way_round_both_count(mailbox):
         count(first)
         connection.commit()
 
-    own = []
+    own: list[int] = []
     with threads(2) as started:
         looked = started.start(look)
         started.start(other_way_round)
