@@ -1,4 +1,4 @@
-"""compose.yaml starts what the tests look for, where they look for it; no Docker is needed to see."""
+"""compose.yaml starts what the tests look for, where they look for it; needs no Docker to see."""
 
 from __future__ import annotations
 
