@@ -11,7 +11,7 @@ from django.utils import timezone
 from notifyguard import ledger, sweeper, switchboard
 from notifyguard.decision import State
 from notifyguard.gate import kept
-from notifyguard.ledger import leases, queue
+from notifyguard.ledger import departure, leases, queue
 from notifyguard.models import Claim, Delivery, FrozenMessage, Sweep
 from tests.factories import DeliveryFactory
 from tests.mailbox import letter, rows, states
@@ -47,7 +47,7 @@ def test_a_key_whose_row_another_has_ended_stays_free(mailbox):
     let_an_hour_pass()
     sweeper.sweep()
     assert states() == ["failed"]
-    assert queue.start(slow, switchboard.board().generation) == []
+    assert departure.start(slow, switchboard.board()) == []
     assert states() == ["failed"]
     assert not Claim.objects.exists()
 
@@ -70,7 +70,7 @@ def test_what_a_person_has_discarded_meanwhile_keeps_its_key_as_the_person_left_
     slow = taken()
     queue.put_back(slow, rule="thaw", reason="somebody must look", state=State.HELD)
     deed("discard-held", "--yes")
-    assert queue.start(slow, switchboard.board().generation) == []
+    assert departure.start(slow, switchboard.board()) == []
     assert states() == ["discarded"]
     assert not Claim.objects.exists()
 
