@@ -19,9 +19,10 @@ from notifyguard.models import Delivery, Switch
 from tests.mailbox import rows, states
 from tests.operators import deed
 from tests.smtp import POLL, PROJECT
-from tests.threads import TIMEOUT
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENCE = 60  # seconds; on a busy machine a process takes long to start
 
 SWEEPER = """
 import sys, django
@@ -73,7 +74,7 @@ def make_due():
 
 def wait_for(expected):
     """Return once the ledger says so; it is another process that writes it."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     while (found := states()) != expected:
         assert time.monotonic() < deadline, f"the ledger says {found}, not {expected}"
         time.sleep(POLL)
