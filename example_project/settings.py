@@ -22,6 +22,7 @@ ROOT_URLCONF = "example_project.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 USE_TZ = True
+TIME_ZONE = "UTC"  # Django's default is America/Chicago, and the demo shows times
 
 INSTALLED_APPS = [
     "django.contrib.admin",

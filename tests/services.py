@@ -41,16 +41,18 @@ def _service(name: str, port: int, user: str = "") -> Service:
     )
 
 
+# Where they are unless the environment says otherwise; compose.yaml puts them there.
+PORTS = {"postgresql": 5432, "mariadb": 3306}
 SERVICES = {
     service.name: service
     for service in (
-        _service("postgresql", 5432, user="postgres"),
-        _service("mariadb", 3306, user="root"),
+        _service("postgresql", PORTS["postgresql"], user="postgres"),
+        _service("mariadb", PORTS["mariadb"], user="root"),
     )
 }
 DATABASES = ("sqlite", *SERVICES)
 PROGRAMS = ("pgbouncer",)
-LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool")
+LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool", "yaml")
 
 
 def in_ci() -> bool:

@@ -66,11 +66,13 @@ def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
         if error is not passage.raised:
             # The ledger failed: what it could not mark is decided on by ``failures``.
             passage.confirm(landed)
+            with late.logged("give back claims"):
+                ledger.withdraw(_unmarked(claimed))
             landed, cases = [], []
         raise
     except StaleBoard:
         landed = []  # confirmed all the same
-        ledger.withdraw([entry for entry in claimed if entry.state is State.CLAIMED])
+        ledger.withdraw(_unmarked(claimed))
         raise
     finally:
         passage.confirm(landed)
@@ -89,11 +91,15 @@ def _claim(passage: Passage, cases: list[Case], board: Board) -> list[Entry]:
 
 def _give_back(cases: list[Case]) -> None:
     for case in cases:
-        left = [entry for entry in case.passing if entry.state is State.CLAIMED]
+        left = _unmarked(case.passing)
         if left:
             with late.logged("give back claims"):
                 ledger.give_up(failed(left, "batch", _BATCH_STOPPED))
             case.settle(left)
+
+
+def _unmarked(entries: list[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.state is State.CLAIMED]
 
 
 def _keep_winners(passage: Passage, case: Case, won: Sequence[Entry]) -> bool:

@@ -74,7 +74,7 @@ def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
     except CannotThaw as error:
         # A person must look: the row stays, and says why it cannot leave.
         queue.put_back(entries, rule="thaw", reason=str(error), state=State.HELD)
-        logger.error("notifyguard: dispatch %s cannot be restored: %s", dispatch, error)
+        logger.error("notifyguard: dispatch %s cannot be restored; its row says why", dispatch)
 
 
 def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> None:

@@ -59,7 +59,7 @@ def _record_or_confirm(entry: Entry) -> None:
     try:
         ledger.note([entry])
     except IntegrityError:
-        ledger.confirm([entry])
+        ledger.confirm([entry], unmarked=True)
 
 
 @contextmanager

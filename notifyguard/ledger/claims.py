@@ -34,7 +34,7 @@ def look(keys: Sequence[UUID]) -> dict[UUID, Taken]:
     connection = database.connection()
     if connection.vendor == "postgresql":
         return database.retrying(partial(_look_at_once, connection, keys))
-    return database.retrying(partial(_look_and_count, connection, keys))
+    return _look_and_count(connection, keys)
 
 
 def record(
@@ -144,22 +144,31 @@ def _look_at_once(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict
 
 
 def _look_and_count(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict[UUID, Taken]:
+    taken = database.retrying(partial(_find_taken, connection, keys))
     claims = Claim.objects.using(connection.alias)
-    found = {claim.key: claim for claim in claims.filter(key__in=keys)}
+    # Sorted, and a commit for each: two processes that count on the same keys in
+    # different orders do not deadlock, and a key that is tried again counts once.
+    for key in sorted(taken, key=str):
+        one = claims.filter(key=key)
+        database.retrying(partial(one.update, duplicates=F("duplicates") + 1))
+    return taken
+
+
+def _find_taken(connection: BaseDatabaseWrapper, keys: Sequence[UUID]) -> dict[UUID, Taken]:
+    found = list(Claim.objects.using(connection.alias).filter(key__in=keys))
     if not found:
         return {}
-    holders = [claim.delivery for claim in found.values()]
+    holders = [claim.delivery for claim in found]
     takeable = set(
         rows.deliveries(connection)
         .filter(id__in=holders, **takeover.UNMARKED)
         .values_list("id", flat=True)
     )
-    taken = {key: claim for key, claim in found.items() if claim.delivery not in takeable}
-    # Sorted: two processes that count on the same keys in different orders deadlock.
-    for key in sorted(taken, key=str):
-        one = claims.filter(key=key)
-        database.retrying(partial(one.update, duplicates=F("duplicates") + 1))
-    return {key: Taken(claim.delivery, claim.fingerprint) for key, claim in taken.items()}
+    return {
+        claim.key: Taken(claim.delivery, claim.fingerprint)
+        for claim in found
+        if claim.delivery not in takeable
+    }
 
 
 def _written(entries: Sequence[Entry]) -> set[UUID]:

@@ -85,9 +85,10 @@ def _overdue(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
     """Rows of the hot path are found by their age, all others by when they wake."""
     lease = timedelta(seconds=conf.current().lease)
     swept = last_sweep()
-    hot = Q(wake_at__isnull=True, created_at__lt=now - lease)
+    # By the mark too: a batch marks its last message up to a lease after it claimed it.
+    hot = Q(wake_at__isnull=True, created_at__lt=now - lease, changed_at__lt=now - lease)
     if swept is not None:
-        hot &= Q(created_at__gte=swept.examined_until - EXAMINED_AGAIN)
+        hot &= Q(created_at__gte=swept.examined_until - lease - EXAMINED_AGAIN)
     if state is State.IN_FLIGHT:
         hot |= Q(wake_at__lte=now)
     found = rows.deliveries(database.connection())

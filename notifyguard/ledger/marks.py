@@ -17,6 +17,8 @@ from notifyguard.ledger.takeover import StaleBoard
 
 logger = logging.getLogger("notifyguard")
 
+_MARKED = (State.IN_FLIGHT, State.UNCERTAIN)
+
 
 def mark(
     entries: Sequence[Entry], generation: int, *, confirming: Sequence[Entry] = ()
@@ -44,24 +46,30 @@ def mark(
     return [entry for entry in entries if entry.id in moved]
 
 
-def confirm(entries: Sequence[Entry]) -> None:
+def confirm(entries: Sequence[Entry], *, unmarked: bool = False) -> None:
     """Write the outcome of entries that were marked: ``sent``, ``failed`` or ``uncertain``.
 
     Late evidence is accepted: a row that expired to ``uncertain`` meanwhile gets
     its true outcome. A proven failure frees the key.
+
+    Args:
+        entries: with their outcome.
+        unmarked: their mark could not be written, and they left all the same, as
+            critical mail may; their claims may have expired since.
     """
     if not entries:
         return
     connection = database.connection()
     at = clock.now(connection)
+    states = (*_MARKED, State.CLAIMED, State.FAILED) if unmarked else _MARKED
 
     def write() -> None:
         # A savepoint inside the caller's transaction: its work must not die of our update.
         if _is_one_update(entries) and not connection.in_atomic_block:
-            _confirm(connection, entries, at)
+            _confirm(connection, entries, at, states)
             return
         with database.short_transaction():
-            _confirm(connection, entries, at)
+            _confirm(connection, entries, at, states)
 
     database.retrying(write)
 
@@ -88,9 +96,13 @@ def _mark(
     return moved, found
 
 
-def _confirm(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime) -> None:
+def _confirm(
+    connection: BaseDatabaseWrapper,
+    entries: Sequence[Entry],
+    at: datetime,
+    states: Sequence[State] = _MARKED,
+) -> None:
     for group in _by_outcome(entries):
-        states = (State.IN_FLIGHT, State.UNCERTAIN)
         changed = statements.confirm(connection, group, states, at, _wakes(group[0]))
         _say_if_late(group, changed)
         if group[0].state is State.FAILED:

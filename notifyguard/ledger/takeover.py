@@ -64,6 +64,7 @@ def take_over(entry: Entry, generation: int, frozen: hold.Frozen | None = None) 
         taken = deliveries.filter(id=theirs.id, attempt=theirs.attempt, **UNMARKED).update(
             attempt=theirs.attempt + 1,
             instance=instance(),
+            created_at=now,  # of our message, and from then our lease runs
             changed_at=now,
             wake_at=rows.wakes(entry, now),
             **{name: getattr(entry, name) for name in _TAKEN_ALONG},

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
+from traceback import format_tb
 
 from django.utils.module_loading import import_string
 
@@ -62,12 +63,14 @@ def _imported(path: str) -> Callable[[Candidate], Decision | None]:
 def _ask(rule: Rule, candidate: Candidate) -> Decision | None:
     try:
         return rule.judge(candidate)
-    except Exception:  # any: a rule may be anybody's code
+    except Exception as error:  # any: a rule may be anybody's code
         broken[rule.name] += 1
         if broken[rule.name] == 1:
-            logger.exception(
-                "notifyguard: the rule %s broke; what it judges is held, critical mail passes",
-                rule.name,
+            # Where, and not what it says: that may hold the address it could not judge.
+            logger.error(
+                "notifyguard: the rule %s broke; what it judges is held, critical mail passes: "
+                "%s at\n%s",
+                *(rule.name, type(error).__name__, "".join(format_tb(error.__traceback__))),
             )
         if candidate.critical:
             return None

@@ -87,6 +87,11 @@ def test_an_odd_address_is_treated_as_django_does_and_recorded(mailbox, settings
     assert set(states()) <= ({"sent"} if accepted else {"failed"})
 
 
+def by_class(value):
+    """A test's name by what it is about; a repr with an address would differ in each process."""
+    return type(value).__name__
+
+
 TEXTS = {
     "NUL": "a\x00b",
     "surrogate": "a\ud800b",
@@ -120,7 +125,9 @@ def test_any_text_can_be_a_key(mailbox, key):
     assert [letter("a@example.com", key=key, subject="A").send() for _ in range(2)] == [1, 0]
 
 
-@pytest.mark.parametrize("key", ["", "x" * 1001, b"bytes", 1.5, True, ("a", 1), object()], ids=repr)
+@pytest.mark.parametrize(
+    "key", ["", "x" * 1001, b"bytes", 1.5, True, ("a", 1), object()], ids=by_class
+)
 def test_what_can_be_no_key_is_refused_where_it_is_written(key):
     with pytest.raises((TypeError, ValueError), match="key"):
         notifyguard.identify(EmailMessage(), "ticket.modified", key=key)
@@ -181,7 +188,7 @@ def test_a_message_that_only_looks_like_one_is_recorded(mailbox, settings):
     assert (row.recipient, row.subject) == ("ann@example.com", "")
 
 
-@pytest.mark.parametrize("thing", [Stranger(), "text", 5, None], ids=repr)
+@pytest.mark.parametrize("thing", [Stranger(), "text", 5, None], ids=by_class)
 def test_what_is_no_message_at_all_is_refused_as_django_refuses_it(mailbox, thing):
     with pytest.raises(AttributeError, match="recipients"):
         batch(thing)

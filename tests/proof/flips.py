@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from statistics import median
 
@@ -22,6 +23,8 @@ OPEN = (0.1, 0.3)  # seconds that everything stays open, at least and at most
 STOPPED = (0.05, 0.2)
 # What can be judged by the ledger and the sink alone: here nobody writes intents.
 LAWS = (checker.accepted_is_recorded, checker.sent_was_accepted, checker.not_left_was_not_accepted)
+
+Answers = SimpleQueue[tuple[float, float]]
 
 
 def send_at_full_speed(number: int, ended: Event) -> None:
@@ -73,7 +76,7 @@ def run(stage: Stage, processes: int, flips: int, seed: int) -> int:
     for worker in workers:
         worker.start()
     try:
-        took, stops = flipped(flips, random.Random(seed))
+        took, stops = flipped(stage, flips, random.Random(seed))
     finally:
         ended.set()
         for worker in workers:
@@ -89,24 +92,41 @@ def run(stage: Stage, processes: int, flips: int, seed: int) -> int:
     return report(envelopes, took, stops, broken)
 
 
-def flipped(flips: int, dice: random.Random) -> tuple[list[float], list[Stop]]:
+def flipped(stage: Stage, flips: int, dice: random.Random) -> tuple[list[float], list[Stop]]:
     """Stop and open ``flips`` times, every second time with ``--wait``."""
-    protocol = chosen()
     progress = Progress(flips, "flips")
+    answers: Answers = stage.processes.SimpleQueue()
     took: list[float] = []
     stops: list[Stop] = []
     for number in range(flips):
         pause(dice.uniform(*OPEN))
         waited = number % 2 == 1
-        begun = time.time()
-        protocol.hold(wait=waited)
-        returned = time.time()
+        in_a_process_of_its_own(stage, hold, answers, waited)
+        begun, told = answers.get()
         pause(dice.uniform(*STOPPED))
-        stops.append(Stop(returned, time.time(), waited))
-        took.append(returned - begun)
-        protocol.resume()
+        stops.append(Stop(told, time.time(), waited))
+        took.append(told - begun)
+        in_a_process_of_its_own(stage, resume)
         progress.show(number + 1)
     return took, stops
+
+
+def hold(answers: Answers, wait: bool) -> None:
+    """Be the operator. What counts is when the command says so, before its process has ended."""
+    begun = time.time()
+    answers.put((begun, chosen().hold(wait=wait)))
+
+
+def resume() -> None:
+    chosen().resume()
+
+
+def in_a_process_of_its_own(stage: Stage, work: Callable[..., None], *arguments: object) -> None:
+    process = stage.processes.Process(target=work, args=arguments, daemon=True)
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise RuntimeError(f"the operator's command ended with {process.exitcode}")
 
 
 def report(

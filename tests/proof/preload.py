@@ -16,5 +16,6 @@ if settings.PROTOCOL == "guarded":
     # What the gate imports at its first message, it has here before the fork.
     importlib.import_module("notifyguard.gate")
     importlib.import_module("notifyguard.sweeper")
+    importlib.import_module("notifyguard.management.commands.notifyguard")
     # What a dead process queued is the sweeper's after a second, not after thirty.
     rows.GRACE = 1

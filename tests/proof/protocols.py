@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from io import StringIO
 from typing import Any, Protocol
 
 import django
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.core.management import execute_from_command_line
 
 from tests.proof import naive
 from tests.proof.journals import Row
 
 TYPE = "proof.mail"
 SWEEP_PACE = 0.1  # seconds
-WAIT_PACE = 0.005
 
 
 class Sending(Protocol):
@@ -33,7 +35,9 @@ class Sending(Protocol):
     def send(self, message: EmailMessage, key: str) -> None: ...
     def send_batch(self, messages: Sequence[EmailMessage], keys: Sequence[str]) -> None: ...
     def sweep(self, *, loop: bool = False) -> None: ...
-    def hold(self, *, wait: bool) -> None: ...
+    def hold(self, *, wait: bool) -> float:
+        """Stop all mail; return when the operator was told so."""
+
     def resume(self) -> None: ...
     def rows(self) -> Iterator[Row]: ...
 
@@ -71,19 +75,12 @@ class Guarded:
             pause(SWEEP_PACE)
         sweeper.sweep()
 
-    def hold(self, *, wait: bool) -> None:
-        from notifyguard import switchboard
-        from notifyguard.decision import Sending as Position
-        from notifyguard.ledger import leases
-
-        switchboard.set_switch("*", Position.HOLD, reason="proof", author="proof", everything=True)
-        while wait and leases.in_the_air():
-            pause(WAIT_PACE)
+    def hold(self, *, wait: bool) -> float:
+        options = ["--wait"] if wait else []
+        return operate("hold", "--everything", "--reason", "proof", *options)
 
     def resume(self) -> None:
-        from notifyguard import switchboard
-
-        switchboard.clear_switch("*", reason="proof", author="proof", everything=True)
+        operate("resume", "--everything", "--reason", "proof")
 
     def rows(self) -> Iterator[Row]:
         from notifyguard.models import Delivery
@@ -123,8 +120,9 @@ class Naive:
             signal.pause()
         naive.give_up()
 
-    def hold(self, *, wait: bool) -> None:
+    def hold(self, *, wait: bool) -> float:
         naive.stop(True)
+        return time.time()
 
     def resume(self) -> None:
         naive.stop(False)
@@ -138,14 +136,24 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-class Silence:
-    """An output for commands whose words nobody reads."""
+class Heard(StringIO):
+    """What a command says, and when it said the last of it."""
+
+    at = 0.0
 
     def write(self, text: str) -> int:
-        return len(text)
+        self.at = time.time()
+        return super().write(text)
 
-    def flush(self) -> None:
-        pass
+
+def operate(*words: str) -> float:
+    """Type ``manage.py notifyguard …``; return when it said that it was done.
+
+    A mistake or a timeout ends the process, as it does there.
+    """
+    with redirect_stdout(Heard()) as heard:
+        execute_from_command_line(["manage.py", "notifyguard", *words])
+    return heard.at
 
 
 def chosen() -> Sending:

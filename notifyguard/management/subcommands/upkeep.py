@@ -75,11 +75,18 @@ def _sweep(terminal: Terminal, options: Options) -> None:
                 _sweep_once(terminal, stop)
             except DatabaseFailure as error:
                 # A database that is restarted must not end the sweeper.
-                terminal.warn(f"The sweep failed, the next one is in {options['every']} s: {error}")
+                terminal.warn(
+                    f"The sweep failed, the next one is in {options['every']} s: {_said(error)}"
+                )
                 connections.close_all()
             stop.wait(options["every"])
         if stop.told:
             terminal.say("Ended after the message that was in hand.")
+
+
+def _said(error: DatabaseFailure) -> str:
+    # The first line names the fault; those after it show the row, with its address.
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _sweep_once(terminal: Terminal, stop: Stop) -> None:
