@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, F, Max, Min, QuerySet
@@ -30,7 +30,7 @@ class Choice:
 
     Attributes:
         pattern: their notification types.
-        rule: the rule that held them; ``""`` for any.
+        rules: the rules that held them; empty for any.
         older_than: only those whose message was sent before this time.
         newer_than: only those whose message was sent at this time or later.
         limit: at most so many, the oldest first.
@@ -38,7 +38,7 @@ class Choice:
     """
 
     pattern: str = "*"
-    rule: str = ""
+    rules: tuple[str, ...] = ()
     older_than: datetime | None = None
     newer_than: datetime | None = None
     limit: int | None = None
@@ -47,30 +47,47 @@ class Choice:
     def __str__(self) -> str:
         if self.ids:
             return ", ".join(map(str, self.ids))
-        return f"{self.pattern} ({self.rule})" if self.rule else self.pattern
+        return f"{self.pattern} ({', '.join(self.rules)})" if self.rules else self.pattern
 
 
 class Held(NamedTuple):
     """What must be known of a held delivery to decide on it."""
 
     id: UUID
+    dispatch: UUID
     type: str
     rule: str
     recipient: str
     created_at: datetime
 
 
+class Group(NamedTuple):
+    """What is held of one type by one rule.
+
+    Attributes:
+        type: the notification type.
+        rule: what held it.
+        deliveries: how many, one for each message and recipient.
+        messages: of how many messages.
+        people: to how many different recipients.
+        oldest: when the first of them was sent.
+        newest: when the last of them was sent.
+    """
+
+    type: str
+    rule: str
+    deliveries: int
+    messages: int
+    people: int
+    oldest: datetime
+    newest: datetime
+
+
 def chosen(choice: Choice) -> list[Held]:
     """Return the held deliveries that are meant, the oldest first."""
-    found = _waiting().order_by("id").values_list(*Held._fields)
-    if choice.rule:
-        found = found.filter(rule=choice.rule)
-    if choice.older_than:
-        found = found.filter(created_at__lt=choice.older_than)
-    if choice.newer_than:
-        found = found.filter(created_at__gte=choice.newer_than)
-    if choice.ids:
-        found = found.filter(id__in=choice.ids)
+    found = _filtered(choice).order_by("id").values_list(*Held._fields)
+    if choice.rules:
+        found = found.filter(rule__in=choice.rules)
     # Matched here, since no database knows our globs, and some ignore case.
     matching = [
         held
@@ -80,21 +97,27 @@ def chosen(choice: Choice) -> list[Held]:
     return matching[: choice.limit]
 
 
-def groups() -> list[dict[str, Any]]:
-    """Count the held deliveries by ``type`` and ``rule``.
-
-    Returns:
-        Dicts with ``type``, ``rule``, ``count``, ``people`` (different
-        recipients), ``oldest`` and ``newest``.
-    """
-    counted = _waiting().order_by("type", "rule").values("type", "rule")
-    found = counted.annotate(
-        count=Count("id"),
-        people=Count("recipient", distinct=True),
-        oldest=Min("created_at"),
-        newest=Max("created_at"),
+def groups(choice: Choice = Choice()) -> list[Group]:
+    """Count what is meant by type and rule. The limit of the choice has no meaning here."""
+    counted = (
+        _filtered(choice)
+        .order_by("type", "rule")
+        .values("type", "rule")
+        .annotate(
+            deliveries=Count("id"),
+            messages=Count("dispatch", distinct=True),
+            people=Count("recipient", distinct=True),
+            oldest=Min("created_at"),
+            newest=Max("created_at"),
+        )
+        .values_list(*Group._fields)
     )
-    return [{**each} for each in found]
+    return [
+        group
+        for group in map(Group._make, counted)
+        if patterns.matches(choice.pattern, group.type)
+        and (not choice.rules or group.rule in choice.rules)
+    ]
 
 
 def stopped(types: Iterable[str]) -> Mapping[str, Ruling]:
@@ -144,6 +167,18 @@ def _waiting() -> QuerySet[Delivery, Delivery]:
     # wake_at: the index over what waits; there is none on the state.
     deliveries = rows.deliveries(database.connection())
     return deliveries.filter(wake_at__isnull=False, state=State.HELD)
+
+
+def _filtered(choice: Choice) -> QuerySet[Delivery, Delivery]:
+    """Return what is held, by those parts of a choice that a database understands as we do."""
+    found = _waiting()
+    if choice.older_than:
+        found = found.filter(created_at__lt=choice.older_than)
+    if choice.newer_than:
+        found = found.filter(created_at__gte=choice.newer_than)
+    if choice.ids:
+        found = found.filter(id__in=choice.ids)
+    return found
 
 
 def _in_batches(

@@ -21,7 +21,7 @@ def run(*command, suppress="*"):
 
 def test_what_a_command_sends_is_suppressed_and_counted(mailbox):
     said = run("sendtestemail", "ann@example.com", "bob@example.com")
-    assert "2 suppressed" in said
+    assert "2 deliveries suppressed" in said
     assert "django.test" in said
     assert mailbox.accepted() == []
     assert {(row.state, row.rule, row.reason) for row in rows()} == {

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from notifyguard import clock, context, database
 from notifyguard.ledger import report
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, pattern, reason
-from notifyguard.management.subcommands.terminal import Terminal
+from notifyguard.management.subcommands.terminal import Terminal, deliveries
 
 
 def _add_exec(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def _say_what_was_suppressed(terminal: Terminal, counts: dict[str, int]) -> None
     if not counts:
         terminal.say("Nothing was suppressed.")
         return
-    terminal.say(f"{sum(counts.values()):,} suppressed:")
-    terminal.table(("type", "messages"), list(counts.items()))
+    terminal.say(f"{deliveries(sum(counts.values()))} suppressed:")
+    terminal.table(("type", "deliveries"), list(counts.items()))
 
 
 SUBCOMMANDS = (Subcommand("exec", "run a command that notifies nobody", _add_exec, _exec),)

@@ -144,7 +144,7 @@ def _say_what_still_decides(terminal: Terminal, beside: str = "") -> None:
 
 
 def _say_what_is_held(terminal: Terminal, named: str) -> None:
-    count = len(held.chosen(held.Choice(pattern=named)))
+    count = sum(group.deliveries for group in held.groups(held.Choice(pattern=named)))
     if count:
         which = "" if patterns.names_nothing(named) else f' "{named}"'
         terminal.say(f"Still held of these types: {deliveries(count)}. Nothing held was sent.")

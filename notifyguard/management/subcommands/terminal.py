@@ -106,9 +106,10 @@ def number(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-def deliveries(count: int) -> str:
-    """Return a number of deliveries in words."""
-    return number(count, "delivery", "deliveries")
+def deliveries(count: int, messages: int | None = None) -> str:
+    """Return a number of deliveries in words, and of how many messages where that differs."""
+    of = "" if messages in (None, count) else f" ({number(messages or 0, 'message')})"
+    return f"{number(count, 'delivery', 'deliveries')}{of}"
 
 
 def age(moment: datetime, now: datetime) -> str:
