@@ -12,13 +12,14 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from notifyguard import patterns
-from notifyguard.management.subcommands.terminal import Terminal
+from notifyguard.management.subcommands.terminal import MISUSED, Terminal
 from notifyguard.notification import MAX_TYPE_LENGTH
+from notifyguard.switchboard import EVERYTHING
 
 Options = Mapping[str, Any]
 
-MISUSED = 2
-"""Exit status of what was typed wrong."""
+DIGITS = 9
+"""Of a number; what is longer was a slip, and more than waiting and counting can take."""
 
 MAX_REASON = 500
 MAX_ACTOR = 150
@@ -97,6 +98,8 @@ def _text(text: str, limit: int) -> str:
 
 def pattern(text: str) -> str:
     """Read a pattern of notification types."""
+    if text == EVERYTHING:
+        raise ArgumentTypeError("it is the kill switch and no type; use --everything")
     if fix := patterns.fault(text):
         raise ArgumentTypeError(f"{text!r} is not a pattern of types. {fix}")
     if len(text) > MAX_TYPE_LENGTH:
@@ -106,8 +109,8 @@ def pattern(text: str) -> str:
 
 def positive(text: str) -> int:
     """Read a whole number above zero."""
-    if not text.isdecimal() or int(text) == 0:
-        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    if not text.isdecimal() or len(text) > DIGITS or int(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {10**DIGITS - 1:,}")
     return int(text)
 
 

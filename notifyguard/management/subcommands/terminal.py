@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,8 +16,16 @@ from django.core.management.base import CommandError, OutputWrapper
 from django.core.management.color import Style
 from django.utils import timezone
 
+from notifyguard.management.subcommands.stopping import INTERRUPTED
+
 BAR = 30
 """Width of a progress bar in characters."""
+
+NARROWEST = 24
+"""Characters that the last column of a table needs, to be wrapped and still be read."""
+
+MISUSED = 2
+"""Exit status of what was typed wrong."""
 
 
 class Terminal:
@@ -24,43 +35,49 @@ class Terminal:
         out: for what was asked for.
         err: for warnings and progress, so that scripts read only ``out``.
         style: colours.
+
+    Attributes:
+        heard: somebody still reads what is written; ``| head`` stops reading.
     """
 
     def __init__(self, out: OutputWrapper, err: OutputWrapper, style: Style) -> None:
         self.out = out
         self.err = err
         self.style = style
+        self.heard = True
 
     def say(self, text: str = "") -> None:
         """Write a line."""
-        self.out.write(text)
+        self._write(self.out, text)
 
     def warn(self, text: str) -> None:
         """Write a line that must not be overlooked."""
-        self.err.write(f"WARNING: {text}", self.style.WARNING)
+        self._write(self.err, f"WARNING: {text}", self.style.WARNING)
 
     def heading(self, text: str) -> None:
         """Write a heading."""
-        self.out.write(self.style.MIGRATE_HEADING(text))
+        self._write(self.out, text, self.style.MIGRATE_HEADING)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a table, its numbers to the right."""
+        """Write a table, its numbers to the right.
+
+        On a terminal that is too narrow the last column is wrapped, or each row becomes
+        a paragraph: a line broken anywhere can be neither read nor copied.
+        """
         cells = [[_cell(value) for value in row] for row in rows]
-        widths = [
-            max(len(heading), *(len(row[at]) for row in cells))
-            for at, heading in enumerate(headings)
-        ]
+        widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+        spare = self._columns() - sum(widths) - 2 * len(widths)
+        if spare < 0 and widths[-1] + spare < min(NARROWEST, widths[-1]):
+            self._paragraphs(headings, cells)
+            return
+        widths[-1] += min(spare, 0)
         numeric = [all(_is_number(row[at]) for row in rows) for at in range(len(headings))]
-        for line in (list(headings), *cells):
-            padded = [
-                text.rjust(width) if right else text.ljust(width)
-                for text, width, right in zip(line, widths, numeric, strict=True)
-            ]
-            self.out.write(f"  {'  '.join(padded)}".rstrip())
+        for line in (headings, *cells):
+            self._row(line, widths, numeric)
 
     def write_json(self, value: object) -> None:
         """Write a value for scripts."""
-        self.out.write(json.dumps(value, default=_as_json, indent=2))
+        self.say(json.dumps(value, default=_as_json, indent=2))
 
     def confirm(self, question: str, *, sure: bool) -> None:
         """Ask, unless the operator has said ``--yes``.
@@ -70,10 +87,16 @@ class Terminal:
         """
         if sure:
             return
-        if not sys.stdin.isatty():
-            raise CommandError(f"{question}: nobody is there to answer. Add --yes.")
-        self._write_in_place(f"{question}? [y/N] ")
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+            text = f"{question}: nobody is there to answer. Add --yes."
+            raise CommandError(text, returncode=MISUSED)
+        self._write(self.err, f"{question}? [y/N] ", ending="")
+        self.err.flush()
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            raise CommandError("Nothing was changed.", returncode=INTERRUPTED) from None
+        if answer.strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was changed.")
 
     @contextmanager
@@ -93,12 +116,61 @@ class Terminal:
 
     def passing(self, text: str) -> None:
         """Show on a terminal a line that the next one replaces."""
-        if self.err.isatty():
-            self._write_in_place(f"\r\x1b[K{text}")
+        if self.err.isatty() and os.environ.get("TERM") != "dumb":
+            self.err.write(f"\r\x1b[K{text}", str, ending="")
+            self.err.flush()
 
-    def _write_in_place(self, text: str) -> None:
-        self.err.write(text, str, ending="")
-        self.err.flush()
+    def flush(self) -> None:
+        """Write out what is still in a buffer, while it can be told whether somebody reads it."""
+        try:
+            self.out.flush()
+        except BrokenPipeError:
+            self._fall_silent(self.out)
+
+    def _write(
+        self,
+        stream: OutputWrapper,
+        text: str,
+        style: Callable[[str], str] = str,
+        ending: str = "\n",
+    ) -> None:
+        # Colours are decided by the one of the two streams that may not be this one.
+        styled = style if stream.isatty() else str
+        try:
+            stream.write(_writable(text, stream), styled, ending=ending)
+        except BrokenPipeError:
+            self._fall_silent(stream)
+
+    def _fall_silent(self, stream: OutputWrapper) -> None:
+        """Write to nowhere from now on: a deed goes on to its end, whoever stopped reading."""
+        self.heard = False
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+    def _columns(self) -> int:
+        """Return how wide a table may be. What goes to a file or program is not wrapped."""
+        return shutil.get_terminal_size().columns if self.out.isatty() else sys.maxsize
+
+    def _row(self, cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> None:
+        *firsts, last = zip(cells, widths, numeric, strict=True)
+        start = "".join(
+            f"  {text.rjust(width) if right else text.ljust(width)}"
+            for text, width, right in firsts
+        )
+        text, width, right = last
+        lines = _wrapped(text, width) or [""]
+        self.say(f"{start}  {lines[0].rjust(width) if right else lines[0]}".rstrip())
+        for line in lines[1:]:
+            self.say(f"{' ' * len(start)}  {line}")
+
+    def _paragraphs(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        for first, *others in rows:
+            named = zip(headings[1:], others, strict=True)
+            said = [f"{heading} {text}".strip() for heading, text in named if text]
+            self.say(f"  {first}")
+            for line in _wrapped(", ".join(said), self._columns() - 4):
+                self.say(f"    {line}")
 
 
 def number(count: int, singular: str, plural: str = "") -> str:
@@ -129,6 +201,19 @@ def moment(at: datetime | None) -> str:
     if at is None:
         return ""
     return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%Y-%m-%d %H:%M %Z}".rstrip()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # Broken between words only, so that an id or address can be copied.
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _writable(text: str, stream: OutputWrapper) -> str:
+    """Return text that neither moves the cursor nor fails in the stream's encoding."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    encoding = getattr(stream, "encoding", None)
+    return text.encode(encoding, "backslashreplace").decode(encoding) if encoding else text
 
 
 def _cell(value: object) -> str:

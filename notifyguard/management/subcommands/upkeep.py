@@ -12,7 +12,7 @@ from notifyguard import sweeper
 from notifyguard.ledger import retention
 from notifyguard.management.subcommands import stopping
 from notifyguard.management.subcommands.stopping import Stop
-from notifyguard.management.subcommands.subcommand import Options, Subcommand, positive
+from notifyguard.management.subcommands.subcommand import Options, Subcommand, misuse, positive
 from notifyguard.management.subcommands.terminal import Terminal
 
 EVERY = 5
@@ -30,11 +30,14 @@ WHAT_WAS_DONE = {
 def _add_sweep(parser: ArgumentParser) -> None:
     parser.add_argument("--loop", action="store_true", help="again and again, until SIGTERM")
     parser.add_argument(
-        "--every", type=positive, default=EVERY, help="seconds between two (default: %(default)s)"
+        "--every", type=positive, help=f"seconds between two of a loop (default: {EVERY})"
     )
 
 
 def _sweep(terminal: Terminal, options: Options) -> None:
+    if options["every"] and not options["loop"]:
+        raise misuse("--every is the pause of --loop; add it, or leave --every out.")
+    pause = options["every"] or EVERY
     with stopping.between_steps() as stop:
         if not options["loop"]:
             _sweep_once(terminal, stop)
@@ -43,9 +46,9 @@ def _sweep(terminal: Terminal, options: Options) -> None:
                 _sweep_once(terminal, stop)
             except DatabaseFailure as error:
                 # A database that is restarted must not end the sweeper.
-                terminal.warn(f"The sweep failed, the next one is in {options['every']} s: {error}")
+                terminal.warn(f"The sweep failed, the next one is in {pause} s: {error}")
                 connections.close_all()
-            stop.wait(options["every"])
+            stop.wait(pause)
         if stop.told:
             terminal.say("Ended after the message that was in hand.")
 
@@ -55,7 +58,7 @@ def _sweep_once(terminal: Terminal, stop: Stop) -> None:
     done = [f"{count:,} {WHAT_WAS_DONE[what]}" for what, count in swept.items() if count]
     if done:
         terminal.say(f"Deliveries swept: {', '.join(done)}")
-        terminal.out.flush()
+        terminal.flush()
 
 
 def _add_prune(parser: ArgumentParser) -> None:
