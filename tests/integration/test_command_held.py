@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import deque
 from datetime import timedelta
 
 import pytest
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from notifyguard import ledger, switchboard
+from notifyguard import clock, ledger, switchboard
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import held
@@ -196,6 +198,60 @@ def test_held_is_narrowed_down_as_a_release_is(full):
     assert [each["rule"] for each in facts("held")] == ["switch", "conflict"]
     assert [each["rule"] for each in facts("held", "ticket.*")] == ["conflict"]
     assert [each["rule"] for each in facts("held", "--rule", "switch")] == ["switch"]
+
+
+def test_each_held_delivery_is_listed_with_what_is_needed_to_decide(two_held):
+    first, second = rows(state=State.HELD)
+    said = operate("held", "--list")
+    assert f"{first.id}  switch, " in said
+    assert "ticket.modified to ann@example.com: A ticket" in said
+    assert said.index(str(first.id)) < said.index(str(second.id))
+    assert str(second.id) not in operate("held", "ticket.*", "--list")
+    listed = facts("held", "--list", "--rule", "switch")
+    assert [(each["id"], each["subject"]) for each in listed] == [
+        (str(first.id), "A ticket"),
+        (str(second.id), "An invoice"),
+    ]
+
+
+def test_a_long_list_is_cut_for_a_person_and_not_for_a_script(full, monkeypatch):
+    monkeypatch.setattr("notifyguard.management.subcommands.held_messages.LISTED", 2)
+    ids = [str(held_row(rule="switch").id) for _ in range(5)]
+    said = operate("held", "--list")
+    assert "These are the oldest 2 of 5; --limit 5 shows all." in said
+    assert [one for one in ids if one in said] == ids[:2]
+    assert "oldest" not in operate("held", "--list", "--limit", "5")
+    assert [each["id"] for each in facts("held", "--list")] == ids
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5], ids=str)
+def test_what_is_held_is_read_in_pages(full, monkeypatch, count):
+    monkeypatch.setattr(held, "PAGE", 2)
+    never = clock.never()
+    ids = [DeliveryFactory(id=ledger.new_id(), state=State.HELD, wake_at=never).id
+           for _ in range(count)]  # fmt: skip
+    assert [row.id for row in held.chosen(held.Choice())] == ids
+    assert [row.id for row in held.chosen(held.Choice(limit=3))] == ids[:3]
+    assert facts("held", "--list") == [] or count
+
+
+def test_a_long_list_is_never_in_memory_as_a_whole(full, monkeypatch):
+    monkeypatch.setattr(held, "PAGE", 100)
+    now, never = timezone.now(), clock.never()
+    Delivery.objects.bulk_create(
+        Delivery(id=ledger.new_id(), dispatch=ledger.new_id(), type="t", recipient="a@example.com",
+                 state=State.HELD, instance="x", subject="s" * 200, created_at=now, changed_at=now,
+                 wake_at=never)
+        for _ in range(5_000)
+    )  # fmt: skip
+    deque(held.chosen(held.Choice(limit=300)), maxlen=0)  # what is loaded once is no growth
+    tracemalloc.start()
+    try:
+        deque(held.chosen(held.Choice()), maxlen=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000  # all of it at once is five times as much
 
 
 def test_release_by_id(two_held):

@@ -96,7 +96,7 @@ def test_a_pipe_that_closes_ends_nothing_in_the_middle(full, process_environment
 
 def shown_on_a_terminal(environment, *words):
     ours, theirs = pty.openpty()
-    with start(environment, *words, stdout=theirs, stdin=theirs) as process:
+    with start(environment, *words, stdout=theirs, stdin=theirs):
         os.close(theirs)
         said = b""
         try:

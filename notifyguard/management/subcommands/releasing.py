@@ -56,7 +56,7 @@ def _add_release(parser: ArgumentParser) -> None:
 
 def _release(terminal: Terminal, options: Options) -> None:
     choice = choosing.meant(options)
-    rows = held.chosen(choice)
+    rows = list(held.chosen(choice))
     if not rows:
         raise choosing.nothing(choice, "releases")
     rows = _without_stopped(terminal, rows)
@@ -95,7 +95,7 @@ def _say_how_it_ended(terminal: Terminal, ended: Counter[str], *, left: int) -> 
 
 def _discard_held(terminal: Terminal, options: Options) -> None:
     choice = choosing.meant(options)
-    rows = held.chosen(choice)
+    rows = list(held.chosen(choice))
     if not rows:
         raise choosing.nothing(choice, "discards")
     _show(terminal, rows, choosing.left(choice, "discards"))

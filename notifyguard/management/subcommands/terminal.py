@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -78,6 +78,16 @@ class Terminal:
     def write_json(self, value: object) -> None:
         """Write a value for scripts."""
         self.say(json.dumps(value, default=_as_json, indent=2))
+
+    def write_json_rows(self, rows: Iterable[object]) -> None:
+        """Write a list for scripts as it comes, a row a line, so that it may be long."""
+        start = "["
+        for row in rows:
+            self.say(f"{start}{json.dumps(row, default=_as_json)}")
+            start = ","
+            if not self.heard:
+                return
+        self.say("]" if start == "," else "[]")
 
     def confirm(self, question: str, *, sure: bool) -> None:
         """Ask, unless the operator has said ``--yes``.
