@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from notifyguard import clock, conf, database, switchboard
+from notifyguard.conf import inherited
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, report, types_found
 from notifyguard.ledger.types_found import FoundType
@@ -51,6 +52,15 @@ def _switches() -> list[dict[str, Any]]:
     now = clock.now(database.connection())
     set_elsewhere = [each for each in report.stopping() if each.source != "database"]
     return [
+        *(
+            {
+                "pattern": each.pattern,
+                "sending": "suppressed",
+                "source": "environment",
+                "reason": each.reason,
+            }
+            for each in inherited.suppressions()
+        ),
         *(
             {"pattern": each.pattern, "sending": each.sending, "source": each.source}
             for each in set_elsewhere
