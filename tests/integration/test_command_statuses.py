@@ -37,6 +37,8 @@ DONE = [
     ("discard-held", "--no-input", *WHY),
     ("release", "--later", "--yes", *WHY),
     ("uncertain",),
+    ("why", "ann@example.com"),
+    ("why", "owner", "--type", "ticket.*", "--since", "2h", "--limit", "5"),
     ("resolve", str(ID), "--sent", *WHY),
     ("sweep",),
     ("prune",),
@@ -92,6 +94,11 @@ MISTYPED = [
     (("uncertain", "more"), "unrecognized arguments"),
     (("types", "--since", "2h"), "unrecognized arguments"),
     (("exec", "--suppress", "*", "--", "check"), "--reason"),
+    (("why",), "required: address"),
+    (("why", " "), "write an address"),
+    (("why", "x" * 1001), "write an address"),
+    (("why", "ann@example.com", "--since", "once"), "is not a time"),
+    (("why", "ann@example.com", "--type", "[a]"), "the only wildcard"),
     (("prune", "--all"), "unrecognized arguments"),
 ]
 

@@ -12,6 +12,7 @@ from notifyguard.management.subcommands import (
     switching,
     uncertainty,
     upkeep,
+    why,
 )
 
 SUBCOMMANDS = (
@@ -20,6 +21,7 @@ SUBCOMMANDS = (
     *held_messages.SUBCOMMANDS,
     *releasing.SUBCOMMANDS,
     *uncertainty.SUBCOMMANDS,
+    *why.SUBCOMMANDS,
     *upkeep.SUBCOMMANDS,
     *execution.SUBCOMMANDS,
 )

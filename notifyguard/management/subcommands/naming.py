@@ -17,7 +17,9 @@ def warn_if_nobody_sends(terminal: Terminal, named: str) -> None:
     covered = any(patterns.matches(known, named) for known in conf.current().types)
     if patterns.names_nothing(named) or covered or meant(named):
         return
-    likely = get_close_matches(named, _known(), n=1)
+    known = _known()
+    families = {f"{known_type.rpartition('.')[0]}.*" for known_type in known if "." in known_type}
+    likely = get_close_matches(named, families if "*" in named else known, n=1)
     hint = f" Did you mean {likely[0]}?" if likely else " `types` lists those seen."
     terminal.warn(f"No message of the type {named} has been seen yet.{hint}")
 

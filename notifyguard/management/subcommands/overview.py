@@ -12,10 +12,11 @@ from notifyguard import clock, conf, database, switchboard
 from notifyguard.conf import inherited
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, report, types_found
+from notifyguard.ledger.story import moment
 from notifyguard.ledger.types_found import FoundType
 from notifyguard.management.subcommands import moments
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json
-from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, moment, number
+from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number
 
 
 def _add_status(parser: ArgumentParser) -> None:

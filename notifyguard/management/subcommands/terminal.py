@@ -14,8 +14,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 from django.core.management.color import Style
-from django.utils import timezone
 
+from notifyguard.ledger.story import moment
 from notifyguard.management.subcommands.stopping import INTERRUPTED
 
 BAR = 30
@@ -49,6 +49,11 @@ class Terminal:
     def say(self, text: str = "") -> None:
         """Write a line."""
         self._write(self.out, text)
+
+    def say_indented(self, text: str, indent: int = 2) -> None:
+        """Write a paragraph that begins further right, wrapped on a terminal."""
+        for line in _wrapped(text, self._columns() - indent):
+            self.say(f"{' ' * indent}{line}")
 
     def warn(self, text: str) -> None:
         """Write a line that must not be overlooked."""
@@ -179,8 +184,7 @@ class Terminal:
             named = zip(headings[1:], others, strict=True)
             said = [f"{heading} {text}".strip() for heading, text in named if text]
             self.say(f"  {first}")
-            for line in _wrapped(", ".join(said), self._columns() - 4):
-                self.say(f"    {line}")
+            self.say_indented(", ".join(said), 4)
 
 
 def number(count: int, singular: str, plural: str = "") -> str:
@@ -204,13 +208,6 @@ def age(moment: datetime, now: datetime) -> str:
         if count or parts:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "0 s"
-
-
-def moment(at: datetime | None) -> str:
-    """Return a time as the operator's clock shows it."""
-    if at is None:
-        return ""
-    return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def _wrapped(text: str, width: int) -> list[str]:
