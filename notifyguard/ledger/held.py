@@ -17,7 +17,7 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from notifyguard import clock, conf, database, patterns, switchboard
 from notifyguard.decision import State
-from notifyguard.ledger import deeds, rows
+from notifyguard.ledger import deeds, leases
 from notifyguard.models import Delivery
 from notifyguard.switchboard import Ruling
 
@@ -171,9 +171,8 @@ def discard_held(
 
 
 def _waiting() -> QuerySet[Delivery, Delivery]:
-    # wake_at: the index over what waits; there is none on the state.
-    deliveries = rows.deliveries(database.connection())
-    return deliveries.filter(wake_at__isnull=False, state=State.HELD)
+    # Out of what waits, which has an index; the state has none.
+    return leases.waiting().filter(state=State.HELD)
 
 
 def _filtered(choice: Choice) -> QuerySet[Delivery, Delivery]:
@@ -234,6 +233,7 @@ def _move(batch: Sequence[UUID], state: State, why: str) -> int:
     # A new attempt, so that whoever still works on the row under the old one has lost it.
     return (
         _waiting()
+        .order_by()
         .filter(id__in=batch)
         .update(
             state=state,

@@ -12,7 +12,7 @@ from django.db.models import Count, Min
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, rows
-from notifyguard.models import Delivery, Switch
+from notifyguard.models import Switch
 from notifyguard.switchboard import Ruling
 
 SILENT_AFTER = timedelta(minutes=5)
@@ -98,5 +98,4 @@ def sweeper_is_missing() -> bool:
     swept = leases.last_sweep()
     if swept is not None and swept.ran_at > now - SILENT_AFTER:
         return False
-    due = Delivery.objects.using(database.alias()).filter(state=State.QUEUED, wake_at__lte=now)
-    return due.exists()
+    return leases.waiting().filter(state=State.QUEUED, wake_at__lte=now).exists()
