@@ -184,6 +184,13 @@ def test_a_slip_in_what_is_meant_is_pointed_out(full, words, meant):
         deed("release", "--yes", *words)
 
 
+def test_a_pattern_that_means_something_held_for_a_cause_is_no_slip(full):
+    held_row(rule="conflict")
+    with pytest.raises(CommandError, match="1 held as conflict were left") as refused:
+        deed("release", "ticket.*", "--yes")
+    assert "Did you mean" not in str(refused.value)
+
+
 def test_what_one_message_is_to_several_is_said_in_both_numbers(mailbox):
     hold()
     letter("ann@example.com", "bob@example.com").send()

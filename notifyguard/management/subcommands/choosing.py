@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandError
 
+from notifyguard import patterns
 from notifyguard.ledger import held
 from notifyguard.ledger.held import Choice
 from notifyguard.management.subcommands import moments
@@ -104,5 +105,6 @@ def nothing(choice: Choice, deed: str) -> CommandError:
 
 def _did_you_mean(written: str, known: Iterable[str]) -> str:
     known = set(known)
-    close = [] if written in known else get_close_matches(written, known, n=1)
+    means_some = any(patterns.matches(written, name) for name in known)
+    close = [] if means_some else get_close_matches(written, known, n=1)
     return f"Did you mean {close[0]}?" if close else ""

@@ -110,7 +110,10 @@ class Terminal:
         try:
             answer = sys.stdin.readline()
         except KeyboardInterrupt:
+            self._write(self.err, "")
             raise CommandError("Nothing was changed.", returncode=INTERRUPTED) from None
+        if not answer:  # Ctrl-D ends the input, but not the line
+            self._write(self.err, "")
         if answer.strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was changed.")
 
