@@ -15,6 +15,8 @@ class NotifyguardConfig(AppConfig):
 
     def ready(self) -> None:
         from notifyguard import checks, hooks
+        from notifyguard.conf import inherited
 
         checks.register()
         hooks.install()
+        inherited.say_so()

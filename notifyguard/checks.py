@@ -22,6 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
 from notifyguard import conf, rules
+from notifyguard.conf import inherited
 from notifyguard.conf.problem import did_you_mean
 
 TAG = "notifyguard"
@@ -41,13 +42,14 @@ def register() -> None:
     """Register the checks; to call it again changes nothing."""
     checks.register(check_settings, TAG)
     checks.register(check_disabled_rules, TAG)
+    checks.register(check_inherited, TAG)
     checks.register(check_mail_timeout, TAG)
     checks.register(check_ledger_database, TAG)
     checks.register(check_tables, checks.Tags.database)
 
 
 def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E001-E004: every problem of ``settings.NOTIFYGUARD`` and ``NOTIFYGUARD_SENDING``."""
+    """E001-E004: every problem of ``settings.NOTIFYGUARD`` and of the environment."""
     return [
         checks.Error(problem.text, hint=problem.fix, id=_PROBLEM_IDS[problem.kind])
         for problem in conf.problems()
@@ -66,6 +68,22 @@ def check_disabled_rules(app_configs: AppConfigs, **kwargs: Any) -> list[checks.
             hint = f'Did you mean "{likely}"?' if likely else f'Take "{name}" out.'
             found.append(checks.Error(text, hint=hint, id="notifyguard.E005"))
     return found
+
+
+def check_inherited(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W010: this process was started to notify nobody."""
+    found = inherited.suppressions()
+    if not found:
+        return []
+    return [
+        checks.Warning(
+            f"The environment variable {inherited.VARIABLE} is set: this process and those it "
+            f"starts notify nobody of {inherited.listed(found)}.",
+            hint="Right for a script. Take it out of a server's environment: what is suppressed "
+            "is not kept.",
+            id="notifyguard.W010",
+        )
+    ]
 
 
 def check_mail_timeout(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -2,6 +2,7 @@
 
 Context variables travel into coroutines and are reset by token, so blocks nest.
 Plain threads and executors do not inherit them: wrap the function with ``bind``.
+What the whole process is to suppress comes from its environment: ``NOTIFYGUARD_SUPPRESS``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from notifyguard.conf import inherited
 from notifyguard.notification import Notification, notification_of
 from notifyguard.patterns import fault, matches
 
@@ -49,8 +51,9 @@ class Ambient:
     task: Task | None = None
 
 
-_EMPTY = Ambient()
-_ambient: ContextVar[Ambient] = ContextVar("notifyguard_ambient", default=_EMPTY)
+# The default, and so of every thread too: what a process inherited goes for all of it.
+_AT_START = Ambient(tuple(Suppression(*each) for each in inherited.suppressions()))
+_ambient: ContextVar[Ambient] = ContextVar("notifyguard_ambient", default=_AT_START)
 
 
 def current() -> Ambient:

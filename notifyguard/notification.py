@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import reprlib
 import unicodedata
 import uuid
 from dataclasses import dataclass
@@ -50,9 +52,17 @@ def identify(message: Any, type: str, *, key: object = None) -> None:
         key: its idempotency key, or ``None``.
 
     Raises:
-        TypeError, ValueError: as ``notification_of``.
+        TypeError: ``message`` is no message; else as ``notification_of``.
+        ValueError: as ``notification_of``.
     """
     checked = notification_of(type, key)
+    # Not by its class: a message may be anything that has recipients.
+    if inspect.isclass(message) or not callable(getattr(message, "recipients", None)):
+        raise TypeError(
+            f"identify() was given {reprlib.repr(message)}; it takes a message object first: "
+            "identify(message, 'ticket.modified', key=...). For whatever is sent inside of a block "
+            "there is notification('ticket.modified', key=...)."
+        )
     # Plain strings only: locmem deep-copies messages and django-mailer pickles them.
     setattr(message, _TYPE_ATTRIBUTE, checked.type)
     setattr(message, _KEY_ATTRIBUTE, checked.key)

@@ -19,7 +19,9 @@ def outcome(message: Any) -> tuple[RecipientOutcome, ...]:
 
     Returns:
         One ``RecipientOutcome`` for each envelope address; empty when the message
-        has not passed the gate. A message sent again shows its latest outcome.
+        has not passed the gate. A message sent again shows its latest outcome. It is
+        what was known when ``send()`` returned: one that was deferred to the commit stays
+        ``queued`` here, whatever becomes of it; the ledger knows.
     """
     try:
         return _outcomes.get(message, ())

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management import call_command
 
+from notifyguard.management.commands.notifyguard import Command
 from notifyguard.models import Event
 
 
@@ -30,6 +31,15 @@ def facts(*words: str) -> Any:
     written = StringIO()
     call_command("notifyguard", *words, "--json", stdout=written, stderr=StringIO())
     return json.loads(written.getvalue())
+
+
+def status(*words: str) -> int:
+    """Run a subcommand as ``manage.py`` does; return its exit status."""
+    try:
+        Command().run_from_argv(["manage.py", "notifyguard", *words])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
 
 
 def deed(*words: str) -> str:

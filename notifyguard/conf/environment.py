@@ -1,4 +1,7 @@
-"""The switch of one process: the environment variable ``NOTIFYGUARD_SENDING``."""
+"""The switch of one process: the environment variable ``NOTIFYGUARD_SENDING``.
+
+A ``NOTIFYGUARD_SUPPRESS`` that cannot be read holds the process too, whatever this one says.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from collections.abc import Container
 from typing import Any
 
+from notifyguard.conf import inherited
 from notifyguard.conf.problem import Place, Problem, UnusableError, log_once
 from notifyguard.conf.readers import one_of
 from notifyguard.decision import Sending
@@ -17,12 +21,13 @@ _read = one_of(*Sending)
 # rest of a switch check. The dict below it says "not there" ten times sooner.
 _variables: Container[Any] = getattr(os.environ, "_data", os.environ)
 _key: Any = VARIABLE if _variables is os.environ else os.environ.encodekey(VARIABLE)
+_unreadable = Sending.HOLD if inherited.problems() else None
 
 
 def sending() -> Sending | None:
     """The switch as it stands now: None if unset or empty, "hold" if it cannot be read."""
-    if _key not in _variables:
-        return None
+    if _unreadable or _key not in _variables:
+        return _unreadable
     place = _place()
     switch = _switch(place)
     log_once(*place.problems)
@@ -33,7 +38,7 @@ def problems() -> list[Problem]:
     """What is wrong with the variable now."""
     place = _place()
     _switch(place)
-    return place.problems
+    return [*place.problems, *inherited.problems()]
 
 
 def _switch(place: Place) -> Sending | None:

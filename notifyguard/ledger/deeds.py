@@ -34,3 +34,15 @@ def record(
             after=str(after),
             count=count,
         )
+
+
+def record_suppression(pattern: str, command: str, *, reason: str, actor: str) -> None:
+    """Append the event of a command that is about to run and notifies nobody.
+
+    Before it runs, so that it is on record however the command ends. Only its name:
+    what follows may be a secret.
+    """
+    reason, actor = accountable(reason, actor)
+    switchboard.record_event(
+        "suppress", pattern, actor=actor, reason=reason, after=f"while {command[:180]} runs"
+    )

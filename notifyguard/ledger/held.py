@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Min, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from notifyguard import clock, conf, database, patterns, switchboard
 from notifyguard.decision import State
-from notifyguard.ledger import deeds, rows
+from notifyguard.ledger import deeds, leases
 from notifyguard.models import Delivery
 from notifyguard.switchboard import Ruling
 
 BATCH = 1_000
 """Rows that are moved in one transaction, so that none is long."""
+
+PAGE = 2_000
+"""Rows that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Choice:
 
     Attributes:
         pattern: their notification types.
-        rule: the rule that held them; ``""`` for any.
+        rules: the rules that held them; empty for any.
         older_than: only those whose message was sent before this time.
         newer_than: only those whose message was sent at this time or later.
         limit: at most so many, the oldest first.
@@ -38,7 +42,7 @@ class Choice:
     """
 
     pattern: str = "*"
-    rule: str = ""
+    rules: tuple[str, ...] = ()
     older_than: datetime | None = None
     newer_than: datetime | None = None
     limit: int | None = None
@@ -47,54 +51,80 @@ class Choice:
     def __str__(self) -> str:
         if self.ids:
             return ", ".join(map(str, self.ids))
-        return f"{self.pattern} ({self.rule})" if self.rule else self.pattern
+        return f"{self.pattern} ({', '.join(self.rules)})" if self.rules else self.pattern
 
 
 class Held(NamedTuple):
     """What must be known of a held delivery to decide on it."""
 
     id: UUID
+    dispatch: UUID
     type: str
     rule: str
     recipient: str
+    subject: str
     created_at: datetime
+    wake_at: datetime
 
 
-def chosen(choice: Choice) -> list[Held]:
-    """Return the held deliveries that are meant, the oldest first."""
-    found = _waiting().order_by("id").values_list(*Held._fields)
-    if choice.rule:
-        found = found.filter(rule=choice.rule)
-    if choice.older_than:
-        found = found.filter(created_at__lt=choice.older_than)
-    if choice.newer_than:
-        found = found.filter(created_at__gte=choice.newer_than)
-    if choice.ids:
-        found = found.filter(id__in=choice.ids)
-    # Matched here, since no database knows our globs, and some ignore case.
-    matching = [
-        held
-        for held in map(Held._make, found.iterator())
-        if patterns.matches(choice.pattern, held.type)
-    ]
-    return matching[: choice.limit]
+class Group(NamedTuple):
+    """What is held of one type by one rule.
 
-
-def groups() -> list[dict[str, Any]]:
-    """Count the held deliveries by ``type`` and ``rule``.
-
-    Returns:
-        Dicts with ``type``, ``rule``, ``count``, ``people`` (different
-        recipients), ``oldest`` and ``newest``.
+    Attributes:
+        type: the notification type.
+        rule: what held it.
+        deliveries: how many, one for each message and recipient.
+        messages: of how many messages.
+        people: to how many different recipients.
+        oldest: when the first of them was sent.
+        newest: when the last of them was sent.
     """
-    counted = _waiting().order_by("type", "rule").values("type", "rule")
-    found = counted.annotate(
-        count=Count("id"),
-        people=Count("recipient", distinct=True),
-        oldest=Min("created_at"),
-        newest=Max("created_at"),
+
+    type: str
+    rule: str
+    deliveries: int
+    messages: int
+    people: int
+    oldest: datetime
+    newest: datetime
+
+
+def chosen(choice: Choice) -> Iterator[Held]:
+    """Yield the held deliveries that are meant, the oldest first.
+
+    A page at a time: however many are held, few are in memory.
+    """
+    matching = (
+        row
+        for row in _pages(_filtered(choice))
+        # Matched here, since no database knows our globs, and some ignore case.
+        if patterns.matches(choice.pattern, row.type)
+        and (not choice.rules or row.rule in choice.rules)
     )
-    return [{**each} for each in found]
+    return islice(matching, choice.limit)
+
+
+def groups(choice: Choice = Choice()) -> list[Group]:
+    """Count what is meant by type and rule. The limit of the choice has no meaning here."""
+    counted = (
+        _filtered(choice)
+        .order_by("type", "rule")
+        .values("type", "rule")
+        .annotate(
+            deliveries=Count("id"),
+            messages=Count("dispatch", distinct=True),
+            people=Count("recipient", distinct=True),
+            oldest=Min("created_at"),
+            newest=Max("created_at"),
+        )
+        .values_list(*Group._fields)
+    )
+    return [
+        group
+        for group in map(Group._make, counted)
+        if patterns.matches(choice.pattern, group.type)
+        and (not choice.rules or group.rule in choice.rules)
+    ]
 
 
 def stopped(types: Iterable[str]) -> Mapping[str, Ruling]:
@@ -141,9 +171,37 @@ def discard_held(
 
 
 def _waiting() -> QuerySet[Delivery, Delivery]:
-    # wake_at: the index over what waits; there is none on the state.
-    deliveries = rows.deliveries(database.connection())
-    return deliveries.filter(wake_at__isnull=False, state=State.HELD)
+    # Out of what waits, which has an index; the state has none.
+    return leases.waiting().filter(state=State.HELD)
+
+
+def _filtered(choice: Choice) -> QuerySet[Delivery, Delivery]:
+    """Return what is held, by those parts of a choice that a database understands as we do."""
+    found = _waiting()
+    if choice.older_than:
+        found = found.filter(created_at__lt=choice.older_than)
+    if choice.newer_than:
+        found = found.filter(created_at__gte=choice.newer_than)
+    if choice.ids:
+        found = found.filter(id__in=choice.ids)
+    return found
+
+
+def _pages(rows: QuerySet[Delivery, Delivery]) -> Iterator[Held]:
+    """Yield the rows in the order of their ids, which is that of time.
+
+    Sorted by ``wake_at`` first, which is the same for all that is held, so that no
+    database walks along the primary key, through every message ever sent. Keyset
+    pages and no cursor of the server: poolers lose one, and MariaDB's reads all.
+    """
+    ordered = rows.order_by("wake_at", "id").values_list(*Held._fields)
+    page = [Held._make(row) for row in ordered[:PAGE]]
+    while page:
+        yield from page
+        last = page[-1]
+        behind = Q(wake_at__gt=last.wake_at) | Q(wake_at=last.wake_at, id__gt=last.id)
+        following = ordered.filter(behind, wake_at__gte=last.wake_at)
+        page = [Held._make(row) for row in following[:PAGE]] if len(page) == PAGE else []
 
 
 def _in_batches(
@@ -175,6 +233,7 @@ def _move(batch: Sequence[UUID], state: State, why: str) -> int:
     # A new attempt, so that whoever still works on the row under the old one has lost it.
     return (
         _waiting()
+        .order_by()
         .filter(id__in=batch)
         .update(
             state=state,

@@ -12,7 +12,7 @@ from django.db.models import Count, Min
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, rows
-from notifyguard.models import Delivery, Switch
+from notifyguard.models import Switch
 from notifyguard.switchboard import Ruling
 
 SILENT_AFTER = timedelta(minutes=5)
@@ -23,22 +23,26 @@ def waiting() -> list[dict[str, Any]]:
     """Count what waits for a process or a person, by ``state``.
 
     Returns:
-        Dicts with ``state``, ``count`` and ``oldest``.
+        Dicts with ``state``, ``deliveries`` and ``oldest``.
     """
     counted = leases.waiting().order_by("state").values("state")
-    return [{**each} for each in counted.annotate(count=Count("id"), oldest=Min("created_at"))]
+    return [{**each} for each in counted.annotate(deliveries=Count("id"), oldest=Min("created_at"))]
 
 
 def since(at: datetime) -> list[dict[str, Any]]:
     """Count the deliveries that began at this time or later, by ``type``, ``state`` and ``rule``.
 
     Returns:
-        Dicts with ``type``, ``state``, ``rule``, ``count`` and ``people``
-        (different recipients).
+        Dicts with ``type``, ``state``, ``rule``, ``deliveries``, ``messages`` and
+        ``people`` (different recipients).
     """
     begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
     counted = begun.order_by("type", "state", "rule").values("type", "state", "rule")
-    counted = counted.annotate(count=Count("id"), people=Count("recipient", distinct=True))
+    counted = counted.annotate(
+        deliveries=Count("id"),
+        messages=Count("dispatch", distinct=True),
+        people=Count("recipient", distinct=True),
+    )
     return [{**each} for each in counted]
 
 
@@ -94,5 +98,4 @@ def sweeper_is_missing() -> bool:
     swept = leases.last_sweep()
     if swept is not None and swept.ran_at > now - SILENT_AFTER:
         return False
-    due = Delivery.objects.using(database.alias()).filter(state=State.QUEUED, wake_at__lte=now)
-    return due.exists()
+    return leases.waiting().filter(state=State.QUEUED, wake_at__lte=now).exists()

@@ -52,7 +52,10 @@ def found() -> list[FoundType]:
 
 
 def _found(name: str) -> FoundType:
-    deliveries = rows.deliveries(database.connection()).filter(type=name)
+    deliveries = rows.deliveries(database.connection()).order_by("-type", "-id")
     # Identifiers are ordered by time: the newest is the last of its type in the index.
-    newest = deliveries.order_by("-id").values_list("created_at", flat=True)[:1].get()
-    return FoundType(name, newest, deliveries.order_by()[: COUNTED + 1].count())
+    # "At most this name", for with "this name" PostgreSQL may walk back along the
+    # primary key, past all that came after a type that is not sent any more.
+    newest = deliveries.filter(type__lte=name).values_list("created_at", flat=True)[:1].get()
+    counted = deliveries.filter(type=name).order_by()[: COUNTED + 1].count()
+    return FoundType(name, newest, counted)

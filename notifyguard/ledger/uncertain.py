@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from notifyguard import clock, conf, database
 from notifyguard.decision import State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import deeds, rows, statements
+from notifyguard.ledger import deeds, leases, rows, statements
 from notifyguard.models import Delivery
 
 
@@ -33,8 +33,7 @@ _SAID = {
 
 def uncertain() -> QuerySet[Delivery, Delivery]:
     """Return the uncertain deliveries, the oldest first."""
-    found = rows.deliveries(database.connection())
-    return found.filter(wake_at__isnull=False, state=State.UNCERTAIN).order_by("id")
+    return leases.waiting().filter(state=State.UNCERTAIN)
 
 
 def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -> int:

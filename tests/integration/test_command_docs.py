@@ -16,8 +16,11 @@ PAGES = [
     DOCS / "reference/command.md",
     DOCS / "how-to/stop-everything.md",
     DOCS / "how-to/stop-mail.md",
+    DOCS / "how-to/protect-a-migration.md",
+    DOCS / "how-to/uninstall.md",
+    BASE_DIR / "README.md",
 ]
-TYPED = re.compile(r"^(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
+TYPED = re.compile(r"^ *(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

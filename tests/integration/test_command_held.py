@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import deque
 from datetime import timedelta
 
 import pytest
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from notifyguard import ledger, switchboard
+from notifyguard import clock, ledger, switchboard
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import held
@@ -48,7 +50,7 @@ def test_held_says_what_waits_by_type_and_rule(two_held):
     assert "ticket.modified" in said
     assert "invoice.sent" in said
     counted = [
-        (each["type"], each["rule"], each["count"], each["people"]) for each in facts("held")
+        (each["type"], each["rule"], each["deliveries"], each["people"]) for each in facts("held")
     ]
     assert counted == [("invoice.sent", "switch", 1, 1), ("ticket.modified", "switch", 1, 1)]
 
@@ -63,7 +65,7 @@ def test_release_sends_what_is_held_once(two_held):
     assert sorted(two_held.subjects()) == ["A ticket", "An invoice"]
     assert states() == ["sent", "sent"]
     assert not FrozenMessage.objects.exists()
-    with pytest.raises(CommandError, match="Nothing is held that this means"):
+    with pytest.raises(CommandError, match=r"Nothing is held\."):
         deed("release", "--yes")
 
 
@@ -74,7 +76,7 @@ def test_what_was_released_says_by_whom_and_why(two_held):
     # Released, taken and started, each under an attempt of its own: whoever held an
     # earlier one can write nothing more.
     assert row.attempt == 4
-    assert events()[-1] == ("release", "ticket.*", "held", "queued", 1, "ann", "a test")
+    assert events()[-1] == ("release", "ticket.* (switch)", "held", "queued", 1, "ann", "a test")
 
 
 def test_a_released_key_stays_taken(two_held):
@@ -108,7 +110,9 @@ def test_release_later_leaves_it_to_the_sweeper(two_held):
 
 def test_release_says_what_failed(two_held, settings):
     use_server(settings, 1, timeout=2)
-    assert "2 failed" in deed("release", "--yes")
+    with pytest.raises(CommandError, match="2 deliveries did not leave") as told:
+        deed("release", "--yes")
+    assert told.value.returncode == 1
     assert states() == ["failed", "failed"]
 
 
@@ -122,21 +126,139 @@ def test_release_asks_and_without_an_answer_does_nothing(two_held):
     ("words", "released"),
     [
         (["--rule", "conflict"], ["conflict"]),
-        (["--older-than", "2h"], ["old", "conflict"]),
+        ([], ["old", "new"]),
+        (["--rule", "conflict", "--rule", "switch"], ["old", "conflict", "new"]),
+        (["--all-rules"], ["old", "conflict", "thaw", "new"]),
+        (["--older-than", "2h"], ["old"]),
+        (["--all-rules", "--older-than", "2h"], ["old", "conflict", "thaw"]),
         (["--newer-than", "2h"], ["new"]),
-        (["--limit", "2"], ["old", "conflict"]),
+        (["--all-rules", "--limit", "2"], ["old", "conflict"]),
         (["ticket.*", "--older-than", "2h", "--limit", "1"], ["old"]),
     ],
     ids=str,
 )
 def test_who_is_chosen(full, words, released):
     names = {}
-    for name, rule, hours in (("old", "switch", 5), ("conflict", "conflict", 4), ("new", "x", 1)):
+    for name, rule, hours in (
+        ("old", "switch", 5),
+        ("conflict", "conflict", 4),
+        ("thaw", "thaw", 3),
+        ("new", "switch", 1),
+    ):
         row = held_row(rule=rule, created_at=timezone.now() - timedelta(hours=hours))
         names[row.id] = name
     deed("discard-held", "--yes", *words)
     discarded = Delivery.objects.filter(state=State.DISCARDED).order_by("id")
     assert [names[row.id] for row in discarded] == released
+
+
+@pytest.mark.parametrize(("word", "verb"), [("release", "releases"), ("discard-held", "discards")])
+def test_what_was_held_for_another_cause_is_left_and_said(mailbox, word, verb):
+    hold()
+    letter("ann@example.com", subject="Kept").send()
+    resume()
+    for rule in ("thaw", "conflict", "conflict"):
+        held_row(rule=rule)
+    said = deed(word, "--yes")
+    left = f"2 held as conflict, 1 held as thaw were left; --rule conflict --rule thaw {verb} those"
+    assert left in said
+    assert Delivery.objects.filter(state=State.HELD).count() == 3
+    with pytest.raises(CommandError, match=left):
+        deed(word, "--yes")
+
+
+def test_a_delivery_named_by_its_id_is_meant_whatever_held_it(full):
+    ours, _ = held_row(rule="conflict"), held_row(rule="conflict")
+    deed("discard-held", "--yes", "--id", str(ours.id))
+    assert [row.id for row in rows(state=State.DISCARDED)] == [ours.id]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["tikcet.modified"], "ticket.modified"), (["--rule", "confict"], "conflict")],
+    ids=str,
+)
+def test_a_slip_in_what_is_meant_is_pointed_out(full, words, meant):
+    held_row(rule="conflict")
+    with pytest.raises(CommandError, match=f"Did you mean {meant}"):
+        deed("release", "--yes", *words)
+
+
+def test_a_pattern_that_means_something_held_for_a_cause_is_no_slip(full):
+    held_row(rule="conflict")
+    with pytest.raises(CommandError, match="1 held as conflict were left") as refused:
+        deed("release", "ticket.*", "--yes")
+    assert "Did you mean" not in str(refused.value)
+
+
+def test_what_one_message_is_to_several_is_said_in_both_numbers(mailbox):
+    hold()
+    letter("ann@example.com", "bob@example.com").send()
+    letter("ann@example.com").send()
+    resume()
+    assert "3 deliveries (2 messages) to 2 people" in deed("release", "--yes")
+
+
+def test_held_is_narrowed_down_as_a_release_is(full):
+    held_row(rule="conflict")
+    held_row(rule="switch", type="invoice.sent")
+    assert [each["rule"] for each in facts("held")] == ["switch", "conflict"]
+    assert [each["rule"] for each in facts("held", "ticket.*")] == ["conflict"]
+    assert [each["rule"] for each in facts("held", "--rule", "switch")] == ["switch"]
+
+
+def test_each_held_delivery_is_listed_with_what_is_needed_to_decide(two_held):
+    first, second = rows(state=State.HELD)
+    said = operate("held", "--list")
+    assert f"{first.id}  switch, " in said
+    assert "ticket.modified to ann@example.com: A ticket" in said
+    assert said.index(str(first.id)) < said.index(str(second.id))
+    assert str(second.id) not in operate("held", "ticket.*", "--list")
+    listed = facts("held", "--list", "--rule", "switch")
+    assert [(each["id"], each["subject"]) for each in listed] == [
+        (str(first.id), "A ticket"),
+        (str(second.id), "An invoice"),
+    ]
+
+
+def test_a_long_list_is_cut_for_a_person_and_not_for_a_script(full, monkeypatch):
+    monkeypatch.setattr("notifyguard.management.subcommands.held_messages.LISTED", 2)
+    ids = [str(held_row(rule="switch").id) for _ in range(5)]
+    said = operate("held", "--list")
+    assert "These are the oldest 2 of 5; --limit 5 shows all." in said
+    assert [one for one in ids if one in said] == ids[:2]
+    assert "oldest" not in operate("held", "--list", "--limit", "5")
+    assert [each["id"] for each in facts("held", "--list")] == ids
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5], ids=str)
+def test_what_is_held_is_read_in_pages(full, monkeypatch, count):
+    monkeypatch.setattr(held, "PAGE", 2)
+    never = clock.never()
+    ids = [DeliveryFactory(id=ledger.new_id(), state=State.HELD, wake_at=never).id
+           for _ in range(count)]  # fmt: skip
+    assert [row.id for row in held.chosen(held.Choice())] == ids
+    assert [row.id for row in held.chosen(held.Choice(limit=3))] == ids[:3]
+    assert facts("held", "--list") == [] or count
+
+
+def test_a_long_list_is_never_in_memory_as_a_whole(full, monkeypatch):
+    monkeypatch.setattr(held, "PAGE", 100)
+    now, never = timezone.now(), clock.never()
+    Delivery.objects.bulk_create(
+        Delivery(id=ledger.new_id(), dispatch=ledger.new_id(), type="t", recipient="a@example.com",
+                 state=State.HELD, instance="x", subject="s" * 200, created_at=now, changed_at=now,
+                 wake_at=never)
+        for _ in range(5_000)
+    )  # fmt: skip
+    deque(held.chosen(held.Choice(limit=300)), maxlen=0)  # what is loaded once is no growth
+    tracemalloc.start()
+    try:
+        deque(held.chosen(held.Choice()), maxlen=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000  # all of it at once is five times as much
 
 
 def test_release_by_id(two_held):
@@ -155,7 +277,15 @@ def test_discard_held_drops_what_is_held_and_keeps_its_key(two_held):
     assert "1 delivery discarded" in said
     (row,) = rows(state=State.DISCARDED)
     assert (row.rule, row.reason, row.wake_at) == ("discarded", "By ann: a test", None)
-    assert events()[-1] == ("discard_held", "ticket.*", "held", "discarded", 1, "ann", "a test")
+    assert events()[-1] == (
+        "discard_held",
+        "ticket.* (switch)",
+        "held",
+        "discarded",
+        1,
+        "ann",
+        "a test",
+    )
     again = letter("ann@example.com", type="ticket.modified", key="1", subject="A ticket")
     assert again.send() == 0
     assert two_held.accepted() == []

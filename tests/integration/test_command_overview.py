@@ -65,7 +65,7 @@ def test_status_says_how_much_waits_and_for_how_long(full):
             created_at=timezone.now() - timedelta(hours=hours),
             wake_at=timezone.now() + timedelta(days=9),
         )
-    waiting = {each["state"]: each["count"] for each in facts("status")["waiting"]}
+    waiting = {each["state"]: each["deliveries"] for each in facts("status")["waiting"]}
     assert waiting == {"held": 2, "uncertain": 1}
     assert "5 h" in operate("status")
 
@@ -93,10 +93,10 @@ def test_status_since_is_the_report_of_a_rehearsal(mailbox):
         letter("bob@example.com", "carol@example.com").send()
         letter(type="invoice.sent").send()
     said = operate("status", "--since", "2h")
-    assert "4 messages to 3 people would have gone" in said
+    assert "4 deliveries to 3 people would have gone" in said
     told = facts("status", "--since", "2h")
     counted = [
-        (each["type"], each["state"], each["rule"], each["count"], each["people"])
+        (each["type"], each["state"], each["rule"], each["deliveries"], each["people"])
         for each in told["counts"]
     ]
     assert counted == [
@@ -109,7 +109,7 @@ def test_status_since_is_the_report_of_a_rehearsal(mailbox):
 def test_status_since_a_time_to_come_is_refused(full):
     with pytest.raises(CommandError, match="yet to come"):
         operate("status", "--since", "2999-01-01")
-    assert "No message since" in operate("status", "--since", "1h")
+    assert "No delivery since" in operate("status", "--since", "1h")
 
 
 def test_types_are_found_with_how_many_and_when(full):
@@ -121,7 +121,7 @@ def test_types_are_found_with_how_many_and_when(full):
     assert "critical" in said
     assert "2 h" in said
     assert "9 h" not in said
-    assert [(each["type"], each["count"]) for each in facts("types")] == [
+    assert [(each["type"], each["deliveries"]) for each in facts("types")] == [
         ("auth.password_reset", 1),
         ("ticket.modified", 2),
     ]

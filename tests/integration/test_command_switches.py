@@ -68,6 +68,7 @@ def test_hold_of_a_pattern_stops_only_its_types(mailbox):
 def test_a_pattern_that_nobody_sends_is_said_with_what_was_meant(mailbox):
     letter(type="ticket.modified").send()
     assert "Did you mean ticket.modified?" in deed("hold", "tikcet.modified")
+    assert "Did you mean ticket.*?" in deed("hold", "tikcet.*")
     assert "has been seen" not in deed("hold", "ticket.*")
 
 

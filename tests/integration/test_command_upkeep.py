@@ -52,7 +52,7 @@ def three_due(mailbox):
 
 
 def test_sweep_delivers_what_is_due_and_says_so(three_due):
-    assert "Swept: 3 delivered" in operate("sweep")
+    assert "Deliveries swept: 3 taken from the queue" in operate("sweep")
     assert len(three_due.accepted()) == 3
 
 
@@ -94,7 +94,7 @@ def test_a_loop_ends_cleanly_when_it_is_told_to(full, process_environment, numbe
 def test_prune_deletes_what_is_old_and_settled(full):
     delivery(created_at=ago(91))
     kept = delivery(created_at=ago(89))
-    assert "1 deliveries deleted" in operate("prune")
+    assert "deliveries: 1 deleted" in operate("prune")
     assert Delivery.objects.get() == kept
     assert [event[:5] for event in events()] == [("prune", "deliveries", "", "deleted", 1)]
 
@@ -111,7 +111,7 @@ def test_prune_never_deletes_what_waits(full, state):
 
 def test_prune_calls_uncertain_what_was_in_the_air_all_that_time(full):
     delivery(state=State.IN_FLIGHT, created_at=ago(91))
-    assert "1 deliveries in the air made uncertain" in operate("prune")
+    assert "deliveries in the air: 1 made uncertain" in operate("prune")
     assert states() == ["uncertain"]
     assert "Nothing is older" in operate("prune")
 
@@ -128,7 +128,7 @@ def test_prune_frees_old_keys_whose_delivery_is_settled_or_gone(full):
         ClaimFactory(delivery=row.id, claimed_at=ago(401))
     ClaimFactory(claimed_at=ago(401))
     young = ClaimFactory(claimed_at=ago(399))
-    assert "2 claims deleted" in operate("prune")
+    assert "claims: 2 deleted" in operate("prune")
     assert {claim.delivery for claim in Claim.objects.all()} == {open_row.id, young.delivery}
 
 
@@ -145,7 +145,7 @@ def test_prune_drops_bodies_of_what_is_settled_for_that_long(full):
         dispatches[name] = row.dispatch
     orphan = uuid4()
     hold.keep(orphan, kept, ago(9))
-    assert "2 bodies deleted" in operate("prune")
+    assert "bodies: 2 deleted" in operate("prune")
     left = {dispatches["lately"], dispatches["held"]}
     assert set(FrozenMessage.objects.values_list("dispatch", flat=True)) == left
     assert set(FrozenContent.objects.values_list("dispatch", flat=True)) == left
@@ -156,7 +156,7 @@ def test_prune_goes_on_past_what_stays(full, monkeypatch):
     for number in range(7):
         state = State.HELD if number % 3 == 0 else State.SENT
         delivery(created_at=ago(100 - number), state=state)
-    assert "4 deliveries deleted" in operate("prune")
+    assert "deliveries: 4 deleted" in operate("prune")
     assert states() == ["held"] * 3
 
 
@@ -179,7 +179,7 @@ def test_prune_ends_each_batch_in_a_transaction_of_its_own(full, monkeypatch):
 
 def test_a_dry_run_only_counts(full):
     delivery(created_at=ago(91))
-    assert "1 deliveries would be deleted" in operate("prune", "--dry-run")
+    assert "deliveries: 1 would be deleted" in operate("prune", "--dry-run")
     assert Delivery.objects.count() == 1
     assert events() == []
 

@@ -77,3 +77,19 @@ def test_a_refused_identification_leaves_the_message_alone():
     with pytest.raises(ValueError, match="key"):
         identify(message, "ticket.modified", key="")
     assert identified(message) is None
+
+
+@pytest.mark.parametrize("thing", ["text", None, EmailMessage, ["ann@example.com"], 7])
+def test_what_is_no_message_is_named_with_what_is_wanted(thing):
+    with pytest.raises(TypeError, match=r"was given .*; it takes a message object first"):
+        identify(thing, "ticket.modified")
+
+
+def test_a_message_of_any_class_can_be_identified():
+    class Pigeon:
+        def recipients(self):
+            return ["ann@example.com"]
+
+    message = Pigeon()
+    identify(message, "ticket.modified")
+    assert identified(message) == Notification("ticket.modified")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
+from django.core.management.color import no_style
 from django.db import Error as DatabaseFailure
 
 from notifyguard.checks import TAG
 from notifyguard.exceptions import LedgerUnavailable, NotifyguardError
 from notifyguard.gate.failures import tables_are_missing
 from notifyguard.management.subcommands import SUBCOMMANDS
+from notifyguard.management.subcommands.stopping import INTERRUPTED
 from notifyguard.management.subcommands.terminal import Terminal
 
 _ELSEWISE = (
@@ -37,17 +40,23 @@ class Command(BaseCommand):
             subcommand.add_arguments(added)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if os.environ.get("NO_COLOR") and not options["force_color"]:
+            self.style, self.stderr.style_func = no_style(), None
         terminal = Terminal(self.stdout, self.stderr, self.style)
         _warn_of_settings(terminal)
         run = next(each.run for each in SUBCOMMANDS if each.name == options["subcommand"])
         try:
             run(terminal, options)
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted.", returncode=INTERRUPTED) from None
         except LedgerUnavailable as error:
             raise CommandError(f"{error} {_ELSEWISE}") from error
         except NotifyguardError as refusal:
             raise CommandError(str(refusal)) from refusal
         except DatabaseFailure as error:
             raise CommandError(_unreachable(error)) from error
+        finally:
+            terminal.flush()
 
 
 def _warn_of_settings(terminal: Terminal) -> None:

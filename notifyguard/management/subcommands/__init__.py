@@ -8,16 +8,20 @@ from notifyguard.management.subcommands import (
     execution,
     held_messages,
     overview,
+    releasing,
     switching,
     uncertainty,
     upkeep,
+    why,
 )
 
 SUBCOMMANDS = (
     *overview.SUBCOMMANDS,
     *switching.SUBCOMMANDS,
     *held_messages.SUBCOMMANDS,
+    *releasing.SUBCOMMANDS,
     *uncertainty.SUBCOMMANDS,
+    *why.SUBCOMMANDS,
     *upkeep.SUBCOMMANDS,
     *execution.SUBCOMMANDS,
 )

@@ -1,55 +1,104 @@
-"""Run a management command that notifies nobody: ``exec``."""
+"""Run a command or program that notifies nobody: ``exec``."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
 
-from django.core.management import ManagementUtility, get_commands
-from django.core.management.base import CommandError
+from django.core.management import get_commands
+from django.db import Error as DatabaseFailure
 
-from notifyguard import clock, context, database
-from notifyguard.ledger import report
-from notifyguard.management.subcommands.subcommand import Options, Subcommand, pattern, reason
-from notifyguard.management.subcommands.terminal import Terminal
+from notifyguard import clock, database
+from notifyguard.conf import inherited
+from notifyguard.conf.problem import UnusableError
+from notifyguard.ledger import deeds, report
+from notifyguard.management.subcommands import children, naming
+from notifyguard.management.subcommands.subcommand import (
+    Options,
+    Subcommand,
+    ask_why_and_who,
+    misuse,
+    pattern,
+    why_and_who,
+)
+from notifyguard.management.subcommands.terminal import Terminal, deliveries
 
 
 def _add_exec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suppress", required=True, type=pattern, metavar="PATTERN")
-    parser.add_argument("--reason", required=True, type=reason, help="why; it is kept on record")
+    ask_why_and_who(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- command ...")
 
 
 def _exec(terminal: Terminal, options: Options) -> None:
-    words = _words(options["command"])
-    began = clock.now(database.connection())
+    command = _command(options["command"])
+    words = _words(command)
     try:
-        with context.suppressed(options["suppress"], reason=options["reason"]):
-            ManagementUtility().fetch_command(words[0]).run_from_argv([sys.argv[0], *words])
-    finally:
-        _say_what_was_suppressed(terminal, report.suppressed_since(began, options["reason"]))
+        environment = inherited.extended(os.environ, options["suppress"], options["reason"])
+    except UnusableError as error:
+        raise misuse(str(error)) from error
+    naming.warn_if_nobody_sends(terminal, options["suppress"])
+    began = clock.now(database.connection())
+    deeds.record_suppression(options["suppress"], command[0], **why_and_who(options))
+    # What runs may take hours; no server keeps a connection for so long.
+    database.connection().close()
+    terminal.flush()
+    status = children.run(words, environment)
+    _say_what_was_suppressed(terminal, began, options["reason"])
+    if status:
+        raise SystemExit(status)
+
+
+def _command(written: Sequence[str]) -> Sequence[str]:
+    # Python 3.13 takes the dashes away itself, earlier ones leave them.
+    command = written[1:] if written[:1] == ["--"] else written
+    if not command:
+        raise misuse('Say what to run: ... exec --suppress "*" --reason "..." -- command')
+    return command
 
 
 def _words(command: Sequence[str]) -> Sequence[str]:
-    # Python 3.13 takes the dashes away itself, earlier ones leave them.
-    words = command[1:] if command[:1] == ["--"] else command
-    if not words:
-        raise CommandError('Say what to run: ... exec --suppress "*" --reason "..." -- command')
-    if words[0] not in get_commands():
-        raise CommandError(
-            f"{words[0]!r} is not a management command of this project. A program of another "
-            "kind cannot be suppressed from outside: use notifyguard.suppressed() in it."
-        )
-    return words
+    """Return the arguments of the process that shall run."""
+    if command[0] in get_commands():
+        return [*_manage(), *command]
+    if shutil.which(command[0]) is None:
+        raise misuse(_cannot_run(command[0]))
+    return command
 
 
-def _say_what_was_suppressed(terminal: Terminal, counts: dict[str, int]) -> None:
+def _manage() -> list[str]:
+    """Return how this very command was started: with which Python, options and script."""
+    own = sys.argv[1:]
+    if own[:1] == ["notifyguard"] and sys.orig_argv[-len(own) :] == own:
+        return [sys.executable, *sys.orig_argv[1 : -len(own)]]
+    return [sys.executable, "-m", "django"]
+
+
+def _cannot_run(name: str) -> str:
+    if Path(name).is_file():
+        return f"{name} is not executable. Did you mean: python {name}?"
+    text = f"{name!r} is neither a management command of this project nor a program on the PATH."
+    likely = get_close_matches(name, get_commands(), n=1)
+    return f"{text} Did you mean {likely[0]}?" if likely else text
+
+
+def _say_what_was_suppressed(terminal: Terminal, began: datetime, reason: str) -> None:
+    try:
+        counts = report.suppressed_since(began, reason)
+    except DatabaseFailure as error:  # it must not hide the status of what has run
+        terminal.warn(f"What was suppressed cannot be counted, the database failed: {error}")
+        return
     if not counts:
         terminal.say("Nothing was suppressed.")
         return
-    terminal.say(f"{sum(counts.values()):,} suppressed:")
-    terminal.table(("type", "messages"), list(counts.items()))
+    terminal.say(f"{deliveries(sum(counts.values()))} suppressed:")
+    terminal.table(("type", "deliveries"), list(counts.items()))
 
 
 SUBCOMMANDS = (Subcommand("exec", "run a command that notifies nobody", _add_exec, _exec),)

@@ -6,10 +6,10 @@ import re
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.management.base import CommandError
 from django.utils import timezone
 
 from notifyguard import clock, database
+from notifyguard.management.subcommands.subcommand import misuse
 
 FORMS = '"90s", "30m", "2h", "3d", "1w" or a date and time such as "2026-05-01T08:00"'
 
@@ -21,11 +21,11 @@ def until(text: str | None) -> datetime | None:
     """Read when something shall end: so long from now, or a date and time to come.
 
     Raises:
-        CommandError: it is no time, or over already.
+        CommandError: with status 2, it is no time, or over already.
     """
     at = _read(text, forwards=True)
     if at is not None and at <= clock.now(database.connection()):
-        raise CommandError(f"{text} is over already; name a time to come.")
+        raise misuse(f"{text} is over already; name a time to come.")
     return at
 
 
@@ -33,11 +33,11 @@ def since(text: str | None) -> datetime | None:
     """Read when something was: so long ago, or a date and time gone by.
 
     Raises:
-        CommandError: it is no time, or yet to come.
+        CommandError: with status 2, it is no time, or yet to come.
     """
     at = _read(text, forwards=False)
     if at is not None and at > clock.now(database.connection()):
-        raise CommandError(f"{text} is yet to come; name a time gone by.")
+        raise misuse(f"{text} is yet to come; name a time gone by.")
     return at
 
 
@@ -51,7 +51,7 @@ def _read(text: str | None, *, forwards: bool) -> datetime | None:
             return now + length if forwards else now - length
         return _in_projects_form(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        raise CommandError(f"{text!r} is not a time; write {FORMS}.") from None
+        raise misuse(f"{text!r} is not a time; write {FORMS}.") from None
 
 
 def _in_projects_form(at: datetime) -> datetime:

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from notifyguard import clock, conf, database, switchboard
+from notifyguard.conf import inherited
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, report, types_found
+from notifyguard.ledger.story import moment
 from notifyguard.ledger.types_found import FoundType
 from notifyguard.management.subcommands import moments
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json
-from notifyguard.management.subcommands.terminal import Terminal, age, moment, number
+from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number
 
 
 def _add_status(parser: ArgumentParser) -> None:
@@ -51,6 +53,15 @@ def _switches() -> list[dict[str, Any]]:
     now = clock.now(database.connection())
     set_elsewhere = [each for each in report.stopping() if each.source != "database"]
     return [
+        *(
+            {
+                "pattern": each.pattern,
+                "sending": "suppressed",
+                "source": "environment",
+                "reason": each.reason,
+            }
+            for each in inherited.suppressions()
+        ),
         *(
             {"pattern": each.pattern, "sending": each.sending, "source": each.source}
             for each in set_elsewhere
@@ -131,9 +142,9 @@ def _show_waiting(terminal: Terminal, facts: Mapping[str, Any]) -> None:
     if facts["waiting"]:
         terminal.heading("Waiting")
         terminal.table(
-            ("state", "messages", "oldest"),
+            ("state", "deliveries", "oldest"),
             [
-                (each["state"], each["count"], age(each["oldest"], facts["now"]))
+                (each["state"], each["deliveries"], age(each["oldest"], facts["now"]))
                 for each in facts["waiting"]
             ],
         )
@@ -154,19 +165,20 @@ def _status_since(terminal: Terminal, at: datetime, *, as_json: bool) -> None:
         terminal.write_json({"since": at, "counts": counts, "people_kept_back": people})
         return
     if not counts:
-        terminal.say(f"No message since {moment(at)}.")
+        terminal.say(f"No delivery since {moment(at)}.")
         return
-    terminal.heading(f"Messages since {moment(at)}")
+    terminal.heading(f"Deliveries since {moment(at)}, one for each message and recipient")
     terminal.table(
-        ("type", "state", "rule", "messages", "people"),
+        ("type", "state", "rule", "deliveries", "people"),
         [
-            (each["type"], each["state"], each["rule"], each["count"], each["people"])
+            (each["type"], each["state"], each["rule"], each["deliveries"], each["people"])
             for each in counts
         ],
     )
-    kept = sum(each["count"] for each in counts if each["state"] in (State.HELD, State.DISCARDED))
+    kept_back = [each for each in counts if each["state"] in (State.HELD, State.DISCARDED)]
+    kept = sum(each["deliveries"] for each in kept_back)
     terminal.say(
-        f"{number(kept, 'message')} to {number(people, 'person', 'people')} "
+        f"{deliveries(kept)} to {number(people, 'person', 'people')} "
         "would have gone without notifyguard: held or discarded."
     )
 
@@ -181,7 +193,7 @@ def _types(terminal: Terminal, options: Options) -> None:
         return
     now = clock.now(database.connection())
     terminal.table(
-        ("type", "", "messages", "last seen"),
+        ("type", "", "deliveries", "last seen"),
         [
             (each.name, "critical" if _critical(each) else "", each.counted,
              f"{age(each.last_seen, now)} ago")
@@ -198,7 +210,7 @@ def _type_facts(found: FoundType) -> dict[str, Any]:
     return {
         "type": found.name,
         "critical": _critical(found),
-        "count": min(found.count, types_found.COUNTED),
+        "deliveries": min(found.count, types_found.COUNTED),
         "more": found.count > types_found.COUNTED,
         "last_seen": found.last_seen,
     }

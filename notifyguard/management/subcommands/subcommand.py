@@ -9,11 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from notifyguard import patterns
-from notifyguard.management.subcommands.terminal import Terminal
+from notifyguard.management.subcommands.terminal import MISUSED, Terminal
 from notifyguard.notification import MAX_TYPE_LENGTH
+from notifyguard.switchboard import EVERYTHING
 
 Options = Mapping[str, Any]
+
+DIGITS = 9
+"""Of a number; what is longer was a slip, and more than waiting and counting can take."""
+
+MAX_REASON = 500
+MAX_ACTOR = 150
+"""Characters that the record of a deed has room for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ def ask_why_and_who(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--actor",
         default=system_user(),
-        type=reason,
+        type=actor,
         help="who does this (default: the system user, %(default)s)",
     )
 
@@ -54,15 +64,42 @@ def why_and_who(options: Options) -> dict[str, str]:
     return {"reason": options["reason"], "actor": options["actor"]}
 
 
+def misuse(text: str) -> CommandError:
+    """Return the refusal of what was typed wrong, with the exit status that argparse gives."""
+    return CommandError(text, returncode=MISUSED)
+
+
 def reason(text: str) -> str:
-    """Read a text that must not be blank."""
-    if not text.strip():
+    """Read why something is done."""
+    return _text(text, MAX_REASON)
+
+
+def actor(text: str) -> str:
+    """Read who does something."""
+    return _text(text, MAX_ACTOR)
+
+
+def plain(text: str) -> str:
+    """Read a word such as the name of a rule."""
+    return _text(text, MAX_ACTOR)
+
+
+def _text(text: str, limit: int) -> str:
+    # A reason pasted from a chat may have lines; what is on record has one.
+    line = " ".join(text.split())
+    if not line:
         raise ArgumentTypeError("it is blank; whoever looks at 2 a.m. must know")
-    return text.strip()
+    if not line.isprintable():
+        raise ArgumentTypeError(f"{line!r} holds control characters; take them out")
+    if len(line) > limit:
+        raise ArgumentTypeError(f"it has {len(line)} characters; {limit} fit")
+    return line
 
 
 def pattern(text: str) -> str:
     """Read a pattern of notification types."""
+    if text == EVERYTHING:
+        raise ArgumentTypeError("it is the kill switch and no type; use --everything")
     if fix := patterns.fault(text):
         raise ArgumentTypeError(f"{text!r} is not a pattern of types. {fix}")
     if len(text) > MAX_TYPE_LENGTH:
@@ -72,8 +109,8 @@ def pattern(text: str) -> str:
 
 def positive(text: str) -> int:
     """Read a whole number above zero."""
-    if not text.isdecimal() or int(text) == 0:
-        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    if not text.isdecimal() or len(text) > DIGITS or int(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {10**DIGITS - 1:,}")
     return int(text)
 
 

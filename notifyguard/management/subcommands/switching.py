@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from difflib import get_close_matches
 
 from django.core.management.base import CommandError
 
 from notifyguard import conf, patterns, switchboard
 from notifyguard.decision import Sending
-from notifyguard.ledger import held, leases, report, types_found
-from notifyguard.management.subcommands import moments
+from notifyguard.ledger import held, leases, report
+from notifyguard.management.subcommands import moments, naming
+from notifyguard.management.subcommands.stopping import INTERRUPTED
 from notifyguard.management.subcommands.subcommand import (
     Options,
     Subcommand,
     ask_why_and_who,
+    misuse,
     pattern,
     positive,
 )
@@ -44,12 +45,19 @@ def _add_hold(parser: ArgumentParser) -> None:
 
 def _hold(terminal: Terminal, options: Options) -> None:
     _check_everything(options)
+    if options["timeout"] and not options["wait"]:
+        raise misuse("--timeout bounds --wait; add it, or leave --timeout out.")
     _set(terminal, options, Sending.HOLD)
     if not options["everything"] and patterns.names_nothing(options["pattern"]):
         terminal.say("Critical types still leave (password resets, error mail to ADMINS).")
         terminal.say('Those too: manage.py notifyguard hold --everything --reason "..."')
     if options["wait"]:
-        _wait(terminal, options["timeout"])
+        try:
+            _wait(terminal, options["timeout"])
+        except KeyboardInterrupt:
+            terminal.passing("")
+            text = "Stopped waiting. The switch is set; what is in the air still lands."
+            raise CommandError(text, returncode=INTERRUPTED) from None
 
 
 def _add_set(parser: ArgumentParser) -> None:
@@ -60,7 +68,10 @@ def _add_set(parser: ArgumentParser) -> None:
 
 
 def _set_switch(terminal: Terminal, options: Options) -> None:
-    _set(terminal, {**options, "everything": False}, Sending(options["sending"]))
+    sending = Sending(options["sending"])
+    if sending is Sending.DISCARD and not options["until"]:
+        raise misuse("discard needs --until: a forgotten switch would lose mail for ever.")
+    _set(terminal, {**options, "everything": False}, sending)
 
 
 def _add_resume(parser: ArgumentParser) -> None:
@@ -102,7 +113,7 @@ def _set(terminal: Terminal, options: Options, sending: Sending) -> None:
     if conf.current().mode == "bypass":
         terminal.warn('MODE is "bypass": mail leaves unguarded and no switch is obeyed.')
     if not options["everything"]:
-        _say_if_nobody_sends_it(terminal, options["pattern"])
+        naming.warn_if_nobody_sends(terminal, options["pattern"])
         _say_what_it_does_to_critical_types(terminal, options["pattern"], sending)
     if sending is not Sending.HOLD:
         _say_what_still_decides(terminal, beside=_meant(options))
@@ -112,27 +123,9 @@ def _say_what_it_does_to_critical_types(terminal: Terminal, named: str, sending:
     if sending is Sending.OPEN or patterns.names_nothing(named):
         return
     settings = conf.current()
-    critical = [type for type in _meant_types(named) if settings.for_type(type).critical]
+    critical = [type for type in naming.meant(named) if settings.for_type(type).critical]
     if critical:
         terminal.warn(f"This names critical types, so they are meant too: {', '.join(critical)}")
-
-
-def _say_if_nobody_sends_it(terminal: Terminal, named: str) -> None:
-    """A mistyped switch stops nothing; a type that is not yet sent is no error."""
-    covered = any(patterns.matches(known, named) for known in conf.current().types)
-    if patterns.names_nothing(named) or covered or _meant_types(named):
-        return
-    likely = get_close_matches(named, _known_types(), n=1)
-    hint = f" Did you mean {likely[0]}?" if likely else " `types` lists those seen."
-    terminal.warn(f"No message of the type {named} has been seen yet.{hint}")
-
-
-def _meant_types(named: str) -> list[str]:
-    return sorted(type for type in _known_types() if patterns.matches(named, type))
-
-
-def _known_types() -> set[str]:
-    return {*types_found.names(), *conf.current().types}
 
 
 def _say_what_still_decides(terminal: Terminal, beside: str = "") -> None:
@@ -144,7 +137,7 @@ def _say_what_still_decides(terminal: Terminal, beside: str = "") -> None:
 
 
 def _say_what_is_held(terminal: Terminal, named: str) -> None:
-    count = len(held.chosen(held.Choice(pattern=named)))
+    count = sum(group.deliveries for group in held.groups(held.Choice(pattern=named)))
     if count:
         which = "" if patterns.names_nothing(named) else f' "{named}"'
         terminal.say(f"Still held of these types: {deliveries(count)}. Nothing held was sent.")
@@ -184,7 +177,7 @@ def _add_until(parser: ArgumentParser) -> None:
 
 def _check_everything(options: Options) -> None:
     if options["everything"] and not patterns.names_nothing(options["pattern"]):
-        raise CommandError("--everything means all types; leave the pattern out.")
+        raise misuse("--everything means all types; leave the pattern out.")
 
 
 def _meant(options: Options) -> str:
