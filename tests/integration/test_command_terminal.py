@@ -83,11 +83,15 @@ def test_what_the_encoding_lacks_is_written_in_another_way(full, process_environ
 @pytest.mark.parametrize(
     "words", [["status"], ["discard-held", "--yes", "--reason", "x"]], ids=" ".join
 )
-def test_a_pipe_that_closes_ends_nothing_in_the_middle(full, process_environment, words):
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["told at the end", "told at once"])
+def test_a_pipe_that_closes_ends_nothing_in_the_middle(
+    full, process_environment, words, unbuffered
+):
     waiting(state=State.HELD, rule="switch")
     reading, writing = os.pipe()
     os.close(reading)  # as `| head -0` does
-    with start(process_environment, *words, stdout=writing) as process:
+    environment = process_environment | {"PYTHONUNBUFFERED": unbuffered}
+    with start(environment, *words, stdout=writing) as process:
         os.close(writing)
         complaints = process.communicate(timeout=60)[1]
     assert (process.returncode, complaints) == (0, "")
