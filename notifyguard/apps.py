@@ -15,8 +15,8 @@ class NotifyguardConfig(AppConfig):
 
     def ready(self) -> None:
         from notifyguard import checks, hooks
-        from notifyguard.conf import inherited
+        from notifyguard.conf import environment
 
         checks.register()
         hooks.install()
-        inherited.say_so()
+        environment.say_so()

@@ -21,8 +21,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
-from notifyguard import conf, rules
-from notifyguard.conf import inherited
+from notifyguard import conf, inherited, rules
 from notifyguard.conf.problem import did_you_mean
 
 TAG = "notifyguard"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from notifyguard.conf import inherited
+from notifyguard import inherited
 from notifyguard.notification import Notification, notification_of
 from notifyguard.patterns import fault, matches
 

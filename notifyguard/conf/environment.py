@@ -9,7 +9,7 @@ import os
 from collections.abc import Container
 from typing import Any
 
-from notifyguard.conf import inherited
+from notifyguard import inherited
 from notifyguard.conf.problem import Place, Problem, UnusableError, log_once
 from notifyguard.conf.readers import one_of
 from notifyguard.decision import Sending
@@ -21,14 +21,16 @@ _read = one_of(*Sending)
 # rest of a switch check. The dict below it says "not there" ten times sooner.
 _variables: Container[Any] = getattr(os.environ, "_data", os.environ)
 _key: Any = VARIABLE if _variables is os.environ else os.environ.encodekey(VARIABLE)
-_unreadable = Sending.HOLD if inherited.problems() else None
+# It may have been meant for anything, so everything is stopped; held and not discarded,
+# since what was not meant must not be lost to a typing mistake.
+_unreadable = Sending.HOLD if inherited.fault() else None
 
 
 def sending() -> Sending | None:
     """The switch as it stands now: None if unset or empty, "hold" if it cannot be read."""
     if _unreadable or _key not in _variables:
         return _unreadable
-    place = _place()
+    place = _place(VARIABLE)
     switch = _switch(place)
     log_once(*place.problems)
     return switch
@@ -36,9 +38,19 @@ def sending() -> Sending | None:
 
 def problems() -> list[Problem]:
     """What is wrong with the variable now."""
-    place = _place()
+    place = _place(VARIABLE)
     _switch(place)
-    return [*place.problems, *inherited.problems()]
+    suppress = _place(inherited.VARIABLE)
+    if fault := inherited.fault():
+        suppress.reject(os.environ.get(inherited.VARIABLE), fault, stops=True)
+    return [*place.problems, *suppress.problems]
+
+
+def say_so() -> None:
+    """Log what a process was started with that keeps its mail back."""
+    if inherited.fault():
+        log_once(*problems())
+    inherited.say_so()
 
 
 def _switch(place: Place) -> Sending | None:
@@ -53,5 +65,5 @@ def _switch(place: Place) -> Sending | None:
     return switch
 
 
-def _place() -> Place:
-    return Place(f"The environment variable {VARIABLE}", "all mail of this process")
+def _place(variable: str) -> Place:
+    return Place(f"The environment variable {variable}", "all mail of this process")

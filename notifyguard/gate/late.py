@@ -59,6 +59,8 @@ def _record_or_confirm(entry: Entry) -> None:
     try:
         ledger.note([entry])
     except IntegrityError:
+        if not ledger.has_row(entry):
+            raise
         ledger.confirm([entry], unmarked=True)
 
 

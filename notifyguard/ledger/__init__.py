@@ -14,7 +14,7 @@ and nothing was written.
 from notifyguard.ledger.claims import look, record
 from notifyguard.ledger.entry import Entry, Taken, key_of, new_id
 from notifyguard.ledger.marks import confirm, mark
-from notifyguard.ledger.rows import give_up, note, withdraw
+from notifyguard.ledger.rows import give_up, has_row, note, withdraw
 from notifyguard.ledger.takeover import StaleBoard
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Taken",
     "confirm",
     "give_up",
+    "has_row",
     "key_of",
     "look",
     "mark",

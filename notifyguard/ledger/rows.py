@@ -84,6 +84,11 @@ def failed(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> list[En
     return [entry for entry in entries if attempts.get(entry.id) == entry.attempt]
 
 
+def has_row(entry: Entry) -> bool:
+    """Tell whether the entry is in the ledger."""
+    return deliveries(database.connection()).filter(id=entry.id).exists()
+
+
 def entry_of(row: Delivery) -> Entry:
     """Return the entry that works on an existing row."""
     return Entry(**{name: getattr(row, name) for name in CARRIED}, frozen=row.wake_at is not None)

@@ -12,8 +12,8 @@ import pytest
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from notifyguard.conf.inherited import VARIABLE
 from notifyguard.decision import State
+from notifyguard.inherited import VARIABLE
 from notifyguard.management.subcommands import children
 from notifyguard.models import Event
 from tests.factories import DeliveryFactory

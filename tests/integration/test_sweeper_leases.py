@@ -69,7 +69,7 @@ def test_what_a_person_has_discarded_meanwhile_keeps_its_key_as_the_person_left_
     queued("ann@example.com")
     slow = taken()
     queue.put_back(slow, rule="thaw", reason="somebody must look", state=State.HELD)
-    deed("discard-held", "--yes")
+    deed("discard-held", "--all-rules", "--yes")
     assert departure.start(slow, switchboard.board()) == []
     assert states() == ["discarded"]
     assert not Claim.objects.exists()

@@ -14,9 +14,7 @@ from pathlib import Path
 from django.core.management import get_commands
 from django.db import Error as DatabaseFailure
 
-from notifyguard import clock, database
-from notifyguard.conf import inherited
-from notifyguard.conf.problem import UnusableError
+from notifyguard import clock, database, inherited
 from notifyguard.ledger import deeds, report
 from notifyguard.management.subcommands import children, naming
 from notifyguard.management.subcommands.subcommand import (
@@ -41,7 +39,7 @@ def _exec(terminal: Terminal, options: Options) -> None:
     words = _words(command)
     try:
         environment = inherited.extended(os.environ, options["suppress"], options["reason"])
-    except UnusableError as error:
+    except ValueError as error:
         raise misuse(str(error)) from error
     naming.warn_if_nobody_sends(terminal, options["suppress"])
     began = clock.now(database.connection())

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from notifyguard import clock, conf, database, switchboard
-from notifyguard.conf import inherited
+from notifyguard import clock, conf, database, inherited, switchboard
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, report, types_found
 from notifyguard.ledger.story import moment

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from notifyguard import patterns
-from notifyguard.conf.problem import Place, Problem, UnusableError
 
 VARIABLE = "NOTIFYGUARD_SUPPRESS"
 
@@ -35,7 +34,7 @@ def read(text: str) -> tuple[Inherited, ...]:
     """Read the value of the variable: on each line a pattern, a space and a reason.
 
     Raises:
-        UnusableError: a line is no pattern with a reason; the text says what to write.
+        ValueError: a line is no pattern with a reason; the text says what to write.
     """
     return tuple(_read_line(line) for line in text.splitlines() if line.strip())
 
@@ -49,11 +48,11 @@ def extended(environment: Mapping[str, str], pattern: str, reason: str) -> dict[
         reason: why.
 
     Raises:
-        UnusableError: the variable cannot carry the pattern or the reason.
+        ValueError: the variable cannot carry the pattern or the reason.
     """
     line = f"{pattern} {reason}"
     if read(line) != ((pattern, reason),):
-        raise UnusableError("A pattern with a space or a reason of several lines is not passed on.")
+        raise ValueError("A pattern with a space or a reason of several lines is not passed on.")
     lines = [environment.get(VARIABLE, ""), line]
     return {**environment, VARIABLE: "\n".join(filter(None, lines))}
 
@@ -63,15 +62,13 @@ def suppressions() -> tuple[Inherited, ...]:
     return _at_start()[0]
 
 
-def problems() -> tuple[Problem, ...]:
-    """Return what is wrong with what this process was started with."""
+def fault() -> str:
+    """Return why what this process was started with cannot be read; empty if it can."""
     return _at_start()[1]
 
 
 def say_so() -> None:
     """Log that this process notifies nobody: forgotten, it would silence a server."""
-    for problem in problems():
-        logger.error("notifyguard: %s", problem)
     if found := suppressions():
         logger.warning(
             "notifyguard: %s is set: this process and those it starts notify nobody of %s",
@@ -86,22 +83,17 @@ def listed(found: Iterable[Inherited]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _at_start() -> tuple[tuple[Inherited, ...], tuple[Problem, ...]]:
-    text = os.environ.get(VARIABLE, "")
+def _at_start() -> tuple[tuple[Inherited, ...], str]:
     try:
-        return read(text), ()
-    except UnusableError as error:
-        # It may have been meant for anything, so everything is stopped; held and not
-        # discarded, since what was not meant must not be lost to a typing mistake.
-        place = Place(f"The environment variable {VARIABLE}", "all mail of this process")
-        place.reject(text, str(error), stops=True)
-        return (), tuple(place.problems)
+        return read(os.environ.get(VARIABLE, "")), ""
+    except ValueError as error:
+        return (), str(error)
 
 
 def _read_line(line: str) -> Inherited:
     pattern, _, reason = line.strip().partition(" ")
     if fix := patterns.fault(pattern):
-        raise UnusableError(f'"{pattern}" is not a pattern of types. {fix}')
+        raise ValueError(f'"{pattern}" is not a pattern of types. {fix}')
     if not reason.strip():
-        raise UnusableError('Write a pattern, a space and a reason: "ticket.* backfill".')
+        raise ValueError('Write a pattern, a space and a reason: "ticket.* backfill".')
     return Inherited(pattern, reason.strip())
