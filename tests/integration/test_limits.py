@@ -13,6 +13,7 @@ from notifyguard import sweeper, switchboard
 from notifyguard.conf import LimiterSettings
 from notifyguard.decision import Sending
 from notifyguard.gate import quota
+from notifyguard.ledger import retention
 from notifyguard.limiters.database import DatabaseLimiter
 from notifyguard.models import Delivery, LimitCounter, LimitEntry
 from notifyguard.rules import broken
@@ -192,6 +193,8 @@ def test_what_is_delayed_leaves_when_there_is_room(mailbox, limited):
     limited(limits=["1/hour"], on_limit="delay")
     assert [letter(ANN, subject=name).send() for name in ("one", "two", "three")] == [1, 1, 1]
     assert states() == ["queued", "queued", "sent"]
+    waits = [row.wake_at - row.created_at for row in rows(state="queued")]
+    assert all(timedelta(minutes=59) < wait < timedelta(minutes=61) for wait in waits)
     sweeper.sweep()
     assert mailbox.subjects() == ["one"]
     let_time_pass(minutes=61)
@@ -369,8 +372,6 @@ def test_a_batch_is_counted_at_once(mailbox, limited):
 
 
 def test_prune_takes_what_no_window_reaches_back_to(mailbox, limited):
-    from notifyguard.ledger import retention
-
     limited(limits=["1/hour"])
     letter(ANN).send()
     let_time_pass(days=6)
@@ -381,9 +382,20 @@ def test_prune_takes_what_no_window_reaches_back_to(mailbox, limited):
     assert (counted(), LimitCounter.objects.count()) == (1, 1)
 
 
-def test_a_longer_window_is_kept_longer(mailbox, limited):
-    from notifyguard.ledger import retention
+def test_a_counter_that_is_used_while_it_is_pruned_stays(mailbox, limited):
+    limited(limits=["1/hour"])
+    letter(ANN).send()
+    let_time_pass(days=8)
+    (entries, counters) = retention.parts()[-2:]
+    sum(entries.prune())
+    found = list(counters.rows.values_list("pk", flat=True))
+    assert len(found) == 1
+    letter(ANN).send()
+    counters.end(found)
+    assert letter(ANN).send() == 0
 
+
+def test_a_longer_window_is_kept_longer(mailbox, limited):
     limited(limits=["1/2 weeks"])
     letter(ANN).send()
     let_time_pass(days=13)
