@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -47,6 +48,7 @@ class Decision:
             of the same message is a duplicate. ``suppressed`` leaves it free for
             the inform step.
         keeps_body: the frozen message is kept, so that a person can look and release.
+        until: it is held until then only, and waits in the queue; ``None`` for a person's word.
     """
 
     sending: Sending
@@ -55,6 +57,7 @@ class Decision:
     by_person: bool = False
     takes_key: bool = True
     keeps_body: bool = True
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.sending is Sending.HOLD and not self.keeps_body:
@@ -63,6 +66,8 @@ class Decision:
     @property
     def state(self) -> State:
         """The state of a delivery on which this was decided."""
+        if self.until is not None:
+            return State.QUEUED
         return State.HELD if self.sending is Sending.HOLD else State.DISCARDED
 
 

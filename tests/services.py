@@ -51,8 +51,8 @@ SERVICES = {
     )
 }
 DATABASES = ("sqlite", *SERVICES)
-PROGRAMS = ("pgbouncer",)
-LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool", "yaml")
+PROGRAMS = ("pgbouncer", "redis-server")
+LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool", "redis", "yaml")
 
 
 def in_ci() -> bool:

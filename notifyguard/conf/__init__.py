@@ -14,6 +14,8 @@ from django.utils.functional import empty
 
 from notifyguard.conf import environment
 from notifyguard.conf.importing import unimportable
+from notifyguard.conf.limiter import LimiterSettings
+from notifyguard.conf.limits import Limit
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, log_once
 from notifyguard.conf.schema import (
     InTransaction,
@@ -21,13 +23,15 @@ from notifyguard.conf.schema import (
     Retention,
     Settings,
     TypeOptions,
-    read_table,
 )
+from notifyguard.conf.table import read_table
 from notifyguard.decision import Sending
 
 __all__ = [
     "InTransaction",
     "Kind",
+    "Limit",
+    "LimiterSettings",
     "Mode",
     "Problem",
     "Retention",

@@ -37,9 +37,15 @@ def _paths(known: Settings, root: Place) -> Iterator[tuple[Place, str, Callable[
         yield root.at("EXTRA_RULES"), path, callable, "a rule"
     for path in known.frozen_classes:
         yield root.at("FROZEN_CLASSES"), path, _is_message_class, "a subclass of EmailMessage"
+    place = root.at("LIMITER").at("BACKEND")
+    yield place, known.limiter.backend, _is_limiter_class, "a class that limits (see limits.md)"
     if isinstance(known.namespace, str):
         yield root.at("NAMESPACE"), known.namespace, callable, "a callable"
 
 
 def _is_message_class(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, EmailMessage)
+
+
+def _is_limiter_class(found: Any) -> bool:
+    return isinstance(found, type) and all(hasattr(found, name) for name in ("acquire", "refund"))

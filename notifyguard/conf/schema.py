@@ -4,61 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, lru_cache, partial
 from pkgutil import resolve_name
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from notifyguard import patterns
 from notifyguard.conf import environment, readers
-from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, did_you_mean
+from notifyguard.conf.limiter import LimiterSettings, read_limiter
+from notifyguard.conf.limits import PER_RECIPIENT, PER_TYPE, Limit, owned, read_limits
+from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping
+from notifyguard.conf.table import read_table, setting
 from notifyguard.decision import Sending
 from notifyguard.exceptions import InvalidSettings
 
-T = TypeVar("T")
 Mode = Literal["enforce", "observe", "bypass"]
 InTransaction = Literal["defer", "now", "error"]
-
-
-def setting(default: T, read: readers.Reader[T], *, stops: bool = False) -> T:
-    """A setting, how it is read, and whether a broken one may hide a stop, so that mail is held."""
-    # A factory, since dataclasses refuse a dict as a default; nobody writes to what it returns.
-    return field(default_factory=lambda: default, metadata={"read": read, "stops": stops})
-
-
-def settings_of(cls: type[Any]) -> dict[str, Field[Any]]:
-    """The fields of ``cls`` that are settings, by the name they are written with."""
-    return {cls.spelled(field.name): field for field in fields(cls) if "read" in field.metadata}
-
-
-def read_table(cls: type[Any], written: Mapping[Any, Any], place: Place) -> dict[str, Any]:
-    """What of ``written`` can be used for ``cls``; what cannot is reported and left out."""
-    known = settings_of(cls)
-    values = {}
-    for name, value in written.items():
-        found = known.get(name)
-        if found is None:
-            _report_unknown(name, cls, place)
-            continue
-        try:
-            values[found.name] = found.metadata["read"](value, place.at(name))
-        except UnusableError as error:
-            place.at(name).reject(value, str(error), stops=found.metadata["stops"])
-    return values
-
-
-def _report_unknown(name: object, cls: type[Any], place: Place) -> None:
-    known = settings_of(cls)
-    text = f"{place.at(name).path} is not a setting of this version of notifyguard."
-    if name in cls.later:
-        place.report(Kind.UNKNOWN, text, "Take it out.", stops=cls.later[name])
-    elif likely := did_you_mean(name, known):
-        fix = f'Did you mean "{likely}"?'
-        place.report(Kind.UNKNOWN, text, fix, stops=known[likely].metadata["stops"])
-    else:
-        fix = f"Take it out. Known are {', '.join(known)}."
-        place.report(Kind.UNKNOWN, text, fix, stops=False)
+OnLimit = Literal["hold", "delay", "discard"]
 
 
 @dataclass(frozen=True)
@@ -80,8 +43,6 @@ class TypeOptions:
     spelled: ClassVar = str.lower
     # True where to ignore it would let out what it is there to keep back.
     later: ClassVar[Mapping[object, bool]] = {
-        "limits": True,
-        "on_limit": False,
         "max_age": True,
         "on_stale": False,
         "on_uncertain": False,
@@ -92,9 +53,15 @@ class TypeOptions:
         None, readers.one_of(None, "defer", "now", "error")
     )
     critical: bool = setting(False, readers.one_of(True, False))
+    limits: tuple[Limit, ...] = setting((), read_limits, stops=True)
+    type_limits: tuple[Limit, ...] = setting((), read_limits, stops=True)
+    on_limit: OnLimit = setting("hold", readers.one_of("hold", "delay", "discard"))
 
 
 Types = Mapping[str, Mapping[str, Any]]
+
+# What stops a critical type only where a pattern names it: somebody waits for it.
+_NAMING_CRITICAL = ("sending", PER_RECIPIENT, PER_TYPE)
 
 # What a person waits for, known without being told. Error mail is sent from
 # broken transactions, so it is never deferred to a commit that will not come.
@@ -119,7 +86,9 @@ def _read_types(value: Any, place: Place) -> Types:
 
 
 def _may_stop(written: object) -> bool:
-    return not isinstance(written, dict) or written.get("sending", "open") != "open"
+    if not isinstance(written, dict) or written.get("sending", "open") != "open":
+        return True
+    return bool(written.get(PER_RECIPIENT) or written.get(PER_TYPE))
 
 
 def _read_type_options(pattern: str, written: Any, place: Place) -> dict[str, Any]:
@@ -132,7 +101,7 @@ def _read_type_options(pattern: str, written: Any, place: Place) -> dict[str, An
     if any(problem.held for problem in inner.problems):
         options["sending"] = Sending.HOLD
     place.problems.extend(inner.problems)
-    return options
+    return owned(options, pattern)
 
 
 def _read_retention(value: Any, place: Place) -> Retention:
@@ -153,13 +122,14 @@ class Settings:
 
     spelled: ClassVar = str.upper
     # True where to ignore it would let out what it is there to keep back.
-    later: ClassVar[Mapping[object, bool]] = {"LIMITER": False, "ALLOW_RECIPIENTS": True}
+    later: ClassVar[Mapping[object, bool]] = {"ALLOW_RECIPIENTS": True}
 
     mode: Mode = setting("enforce", readers.one_of("enforce", "observe", "bypass"))
     sending: Sending = setting(Sending.OPEN, readers.one_of(*Sending), stops=True)
     types: Types = setting(KNOWN_TYPES, _read_types, stops=True)
     extra_rules: tuple[str, ...] = setting((), readers.several(readers.dotted_path), stops=True)
     disabled_rules: tuple[str, ...] = setting((), readers.several(readers.name))
+    limiter: LimiterSettings = setting(LimiterSettings(), read_limiter)
     # In another ledger, or under another namespace, keys taken long ago are free again.
     database: str = setting("default", readers.name, stops=True)
     lease: int = setting(600, readers.seconds)
@@ -181,7 +151,7 @@ class Settings:
     def for_type(self) -> Callable[[str], TypeOptions]:
         """``for_type(name) -> TypeOptions``: the most specific pattern wins, per option.
 
-        A critical type obeys a ``sending`` of a pattern that names it, not of ``*``.
+        A critical type obeys switches and limits of a pattern that names it, not of ``*``.
         """
         return lru_cache(maxsize=2048)(partial(_merged, self.types))
 
@@ -218,6 +188,8 @@ def _merged(types: Types, name: str) -> TypeOptions:
     merged: dict[str, Any] = {}
     for options in (*unnamed, *named):
         merged.update(options)
-    if merged.get("critical") and not any("sending" in options for options in named):
-        merged.pop("sending", None)
+    if merged.get("critical"):
+        for name in _NAMING_CRITICAL:
+            if not any(name in options for options in named):
+                merged.pop(name, None)
     return TypeOptions(**merged)

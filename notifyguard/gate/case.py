@@ -17,6 +17,7 @@ from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, Sending, State
 from notifyguard.exceptions import InvalidSettings
 from notifyguard.ledger import Entry
+from notifyguard.limiters import Request
 from notifyguard.rules import Candidate, decide
 from notifyguard.switchboard import Board
 
@@ -37,6 +38,7 @@ class Case:
         passing: the entries that nothing has stopped so far.
         aside: the entries that were stopped and are not recorded yet, by decision.
         outcomes: by recipient, what is settled.
+        granted: by recipient, what was used up of its limits.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
         returned: what the backend returned for it.
@@ -47,6 +49,7 @@ class Case:
     passing: list[Entry] = field(default_factory=list)
     aside: dict[Decision, list[Entry]] = field(default_factory=dict)
     outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
+    granted: dict[str, Request] = field(default_factory=dict)
     kept: bool = False
     prepared: Any = None
     returned: Any = 0
@@ -77,7 +80,7 @@ class Case:
             entry = self._entry(recipient, content)
             entry.key = self._key(recipient, namespace, board)
             decision = decide(Candidate(self.dispatch, recipient, self.settings, board)) or broken
-            if decision is None or self._only_observed(decision, entry):
+            if decision is None or self.only_observed(decision, entry):
                 self.passing.append(entry)
             else:
                 stop(entry, decision)
@@ -146,7 +149,8 @@ class Case:
         }
         self.aside = {decision: stopped for decision, stopped in left.items() if stopped}
 
-    def _only_observed(self, decision: Decision, entry: Entry) -> bool:
+    def only_observed(self, decision: Decision, entry: Entry) -> bool:
+        """Write on an entry what was decided, if that is only reported."""
         if self.settings.mode != "observe" or decision.by_person:
             return False
         entry.rule = f"observed {decision.rule}"[:50]
@@ -197,5 +201,6 @@ def stop(entry: Entry, decision: Decision) -> None:
     """Write on an entry what was decided on it."""
     entry.state, entry.rule = decision.state, decision.rule
     entry.reason, entry.frozen = email.storable(decision.reason, 500), decision.keeps_body
+    entry.wakes_at = decision.until
     if not decision.takes_key:
         entry.key = None

@@ -1,6 +1,7 @@
 """Delivering what was kept: on commit by the process that queued it, else by the sweeper.
 
-The switches are asked again; the other rules had their say when it was queued.
+The switches are asked again, and now the limits; the other rules had their say when it
+was queued.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, thaw
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotThaw
+from notifyguard.gate import quota
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry, StaleBoard, departure, queue
+from notifyguard.ledger.postponed import postpone
 from notifyguard.notification import Notification
 
 logger = logging.getLogger("notifyguard")
@@ -49,6 +52,7 @@ def deliver(
                 _deliver_once(passage, case, switchboard.board(fresh=True))
     finally:
         passage.close()
+        quota.give_back([case])
 
 
 def deliver_on_commit(
@@ -83,7 +87,10 @@ def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> Non
         state = State.HELD if ruling.sending == "hold" else State.DISCARDED
         queue.put_back(case.passing, rule="switch", reason=str(ruling), state=state)
         case.passing = []
-    elif passage.prepare(case):
+        return
+    quota.keep_within([case], board)
+    _put_aside_back(case)
+    if case.passing and passage.prepare(case):
         observing = case.settings.mode == "observe"
         started = departure.start(case.passing, board, observing=observing)
         case.settle([entry for entry in case.passing if entry not in started])
@@ -91,6 +98,16 @@ def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> Non
             passage.prepare(case)
         if case.passing:
             passage.confirm(passage.deliver(case))
+
+
+def _put_aside_back(case: Case) -> None:
+    for decision, entries in list(case.aside.items()):
+        if decision.until is not None:
+            postpone(entries, decision.until, rule=decision.rule, reason=decision.reason)
+        else:
+            state = decision.state
+            queue.put_back(entries, rule=decision.rule, reason=decision.reason, state=state)
+        case.settle(entries)
 
 
 def _case(passage: Passage, entries: Sequence[Entry], message: Any) -> Case:

@@ -13,7 +13,7 @@ from notifyguard.channels import email, passes
 from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
 from notifyguard.conf import Settings
 from notifyguard.decision import State
-from notifyguard.gate import handover, late
+from notifyguard.gate import handover, late, quota
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
 from notifyguard.ledger import Entry, collisions
@@ -45,6 +45,7 @@ class Passage:
             send(cases)
         finally:
             self.close()
+            quota.give_back(cases)
             for case in cases:
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
         return combined([case.returned for case in cases])
@@ -54,6 +55,7 @@ class Passage:
         for case in cases:
             case.judge(board)
         drop_taken(cases, board)
+        quota.keep_within(cases, board)
         for case in cases:
             for decision, entries in list(case.aside.items()):
                 frozen = case.freeze() if decision.keeps_body else None

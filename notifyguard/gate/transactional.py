@@ -18,7 +18,7 @@ from notifyguard import database, ledger, switchboard
 from notifyguard.channels.freezing import freeze
 from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
-from notifyguard.gate import failures, kept, late
+from notifyguard.gate import failures, kept, late, quota
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
@@ -75,6 +75,10 @@ def _present_board() -> Board:
 
 def _set_aside(case: Case, board: Board) -> None:
     case.judge(board)
+    _record_aside(case)
+
+
+def _record_aside(case: Case) -> None:
     for decision, entries in list(case.aside.items()):
         frozen = case.freeze() if decision.keeps_body else None
         ledger.note(entries, frozen)
@@ -103,7 +107,9 @@ def _send_now(passage: Passage, case: Case) -> None:
     The row goes first: if it cannot be written, the message does not leave. It
     lives and dies with the transaction, so a log line stays behind.
     """
-    if not passage.prepare(case):
+    quota.keep_within([case], _present_board())
+    _record_aside(case)
+    if not case.passing or not passage.prepare(case):
         return
     board = _present_board()
     if board.ruling(case.dispatch.notification.type, case.settings):

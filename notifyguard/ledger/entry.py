@@ -7,6 +7,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from notifyguard.decision import State
@@ -57,6 +58,7 @@ class Entry:
         id: its row.
         attempt: the fencing counter; another process that takes over raises it.
         frozen: the message is kept, so that somebody else could send it.
+        wakes_at: when the sweeper may have it, if it is queued for a time to come.
     """
 
     dispatch: UUID
@@ -76,6 +78,7 @@ class Entry:
     rule: str = ""
     reason: str = ""
     frozen: bool = False
+    wakes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,16 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from notifyguard import clock, conf, database, switchboard
+from notifyguard.conf.limits import UNITS, limits_in
 from notifyguard.decision import OPEN_STATES, State
-from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage
+from notifyguard.models import (
+    Claim,
+    Delivery,
+    FrozenContent,
+    FrozenMessage,
+    LimitCounter,
+    LimitEntry,
+)
 
 BATCH = 1_000
 """Rows of one transaction."""
@@ -41,7 +49,7 @@ class Part:
     outcome: str
     rows: QuerySet[Any, Any]
     age: str
-    end: Callable[[list[UUID]], object]
+    end: Callable[[list[Any]], object]
 
     def count(self) -> int:
         """Count what is too old."""
@@ -64,11 +72,11 @@ class Part:
                     "prune", self.name, actor="notifyguard", after=self.outcome, count=ended
                 )
 
-    def _batch(self, floor: datetime | None) -> list[tuple[UUID, datetime]]:
-        rows = self.rows.filter(**{f"{self.age}__gte": floor}) if floor else self.rows
+    def _batch(self, floor: Any) -> list[tuple[Any, Any]]:
+        rows = self.rows.filter(**{f"{self.age}__gte": floor}) if floor is not None else self.rows
         return list(rows.order_by(self.age).values_list("pk", self.age)[:BATCH])
 
-    def _end(self, keys: list[UUID]) -> None:
+    def _end(self, keys: list[Any]) -> None:
         with database.short_transaction():
             self.end(keys)
 
@@ -96,7 +104,31 @@ def parts() -> list[Part]:
         Part("deliveries", "deleted", settled, "created_at", partial(_delete, Delivery)),
         Part("claims", "deleted", claims, "claimed_at", partial(_delete, Claim)),
         Part("bodies", "deleted", bodies, "frozen_at", _delete_bodies),
+        *_limit_parts(now),
     ]
+
+
+def _limit_parts(now: datetime) -> list[Part]:
+    """What no window reaches back to; entries first, so that no counter goes before its log."""
+    cutoff = int((now.timestamp() - _longest_window()) * 1_000_000)
+    entries = LimitEntry.objects.using(database.alias()).filter(at__lt=cutoff)
+    counters = LimitCounter.objects.using(database.alias()).filter(used_at__lt=cutoff)
+
+    def delete_unused(keys: list[Any]) -> None:
+        # Asked again in the deletion itself: it may have been used since it was found.
+        counters.filter(pk__in=keys).delete()
+
+    return [
+        Part("limit entries", "deleted", entries, "at", partial(_delete, LimitEntry)),
+        Part("limit counters", "deleted", counters, "used_at", delete_unused),
+    ]
+
+
+def _longest_window() -> int:
+    """Seconds, at least a week: another process may have longer limits in its settings."""
+    types = conf.current().types.values()
+    written = [limit for options in types for limit in limits_in(options)]
+    return max([UNITS["week"], *(limit.seconds for limit in written)])
 
 
 def _older(model: type[Any], column: str, cutoff: datetime) -> QuerySet[Any, Any]:
@@ -114,7 +146,7 @@ def _lose(keys: list[UUID]) -> None:
     lost.update(changed_at=now, wake_at=clock.never(), **_LOST)
 
 
-def _delete(model: type[Any], keys: list[UUID]) -> None:
+def _delete(model: type[Any], keys: list[Any]) -> None:
     model.objects.using(database.alias()).filter(pk__in=keys).delete()
 
 

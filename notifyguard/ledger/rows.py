@@ -126,6 +126,8 @@ def free(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> None:
 
 def wakes(entry: Entry, at: datetime) -> datetime | None:
     """Return when the sweeper must look at a row that is written now, if ever."""
+    if entry.state is State.QUEUED and entry.wakes_at is not None:
+        return entry.wakes_at
     if entry.state is State.QUEUED:
         # The process that queues delivers by itself; the sweeper is for when it died.
         return at + timedelta(seconds=GRACE)

@@ -50,15 +50,13 @@ class Migration(migrations.Migration):
                 (
                     "generation",
                     models.BigIntegerField(
-                        help_text="Random, and new with each change of a switch: a counter "
-                        "would repeat after a restore."
+                        help_text="Random, and new with each change of a switch: a counter would repeat after a restore."
                     ),
                 ),
                 (
                     "salt",
                     models.CharField(
-                        help_text="Enters every key. Never rotated: rotation would "
-                        "reopen every key.",
+                        help_text="Enters every key. Never rotated: rotation would reopen every key.",
                         max_length=64,
                     ),
                 ),
@@ -122,6 +120,23 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "frozen message",
                 "verbose_name_plural": "frozen messages",
+            },
+        ),
+        migrations.CreateModel(
+            name="LimitCounter",
+            fields=[
+                ("counter", models.UUIDField(primary_key=True, serialize=False)),
+                ("total", models.PositiveBigIntegerField(help_text="The place of its last entry.")),
+                (
+                    "used_at",
+                    models.BigIntegerField(
+                        db_index=True, help_text="Microseconds since 1970, by the database's clock."
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "limit counter",
+                "verbose_name_plural": "limit counters",
             },
         ),
         migrations.CreateModel(
@@ -208,6 +223,33 @@ class Migration(migrations.Migration):
                 "constraints": [],
             },
             bases=("notifyguard.delivery",),
+        ),
+        migrations.CreateModel(
+            name="LimitEntry",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("counter", models.UUIDField()),
+                ("place", models.PositiveBigIntegerField()),
+                ("delivery", models.UUIDField()),
+                (
+                    "at",
+                    models.BigIntegerField(
+                        db_index=True, help_text="Microseconds since 1970, by the database's clock."
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "limit entry",
+                "verbose_name_plural": "limit entries",
+                "indexes": [
+                    models.Index(fields=["counter", "place"], name="notifyguard_limit_place")
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Switch",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from notifyguard import checks, conf
-from notifyguard.conf.schema import KNOWN_TYPES, settings_of
+from notifyguard.conf.schema import KNOWN_TYPES
+from notifyguard.conf.table import settings_of
 
 PAGE = Path(__file__).parents[2].joinpath("docs/reference/settings.md").read_text()
 ROW = re.compile(r"^\| \[?`(\w+)`(?:\]\(#\w+\))? \| `(.+?)` \|", re.MULTILINE)
