@@ -38,7 +38,8 @@ class Decision:
     """Why a message does not leave now. No decision means that it passes.
 
     Attributes:
-        sending: ``HOLD`` keeps the message, ``DISCARD`` records it without sending.
+        sending: ``HOLD`` keeps the message, ``DISCARD`` records it without sending,
+            ``OPEN`` reports: it leaves, and the ledger says by which rule and why.
         rule: the name of the rule that decided.
         reason: one sentence for the operator.
         by_person: somebody set this (a switch, a setting, ``suppressed()``), so
@@ -47,6 +48,7 @@ class Decision:
             of the same message is a duplicate. ``suppressed`` leaves it free for
             the inform step.
         keeps_body: the frozen message is kept, so that a person can look and release.
+        ends_as: the state of what is discarded.
     """
 
     sending: Sending
@@ -55,6 +57,7 @@ class Decision:
     by_person: bool = False
     takes_key: bool = True
     keeps_body: bool = True
+    ends_as: State = State.DISCARDED
 
     def __post_init__(self) -> None:
         if self.sending is Sending.HOLD and not self.keeps_body:
@@ -62,8 +65,8 @@ class Decision:
 
     @property
     def state(self) -> State:
-        """The state of a delivery on which this was decided."""
-        return State.HELD if self.sending is Sending.HOLD else State.DISCARDED
+        """The state of a delivery that this stops."""
+        return State.HELD if self.sending is Sending.HOLD else self.ends_as
 
 
 @dataclass(frozen=True, slots=True)

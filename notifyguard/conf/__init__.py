@@ -15,6 +15,7 @@ from django.utils.functional import empty
 from notifyguard.conf import environment
 from notifyguard.conf.importing import unimportable
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, log_once
+from notifyguard.conf.rule_switches import SWITCHABLE, Action
 from notifyguard.conf.schema import (
     InTransaction,
     Mode,
@@ -26,6 +27,8 @@ from notifyguard.conf.schema import (
 from notifyguard.decision import Sending
 
 __all__ = [
+    "SWITCHABLE",
+    "Action",
     "InTransaction",
     "Kind",
     "Mode",

@@ -13,12 +13,16 @@ from typing import Any, ClassVar, Literal, TypeVar
 from notifyguard import patterns
 from notifyguard.conf import environment, readers
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, did_you_mean
+from notifyguard.conf.recipients import allowed_recipients
+from notifyguard.conf.rule_switches import RuleSwitches, rule_switches
 from notifyguard.decision import Sending
 from notifyguard.exceptions import InvalidSettings
 
 T = TypeVar("T")
 Mode = Literal["enforce", "observe", "bypass"]
 InTransaction = Literal["defer", "now", "error"]
+OnStale = Literal["hold", "expire"]
+DAY: timedelta | None = timedelta(hours=24)
 
 
 def setting(default: T, read: readers.Reader[T], *, stops: bool = False) -> T:
@@ -82,8 +86,6 @@ class TypeOptions:
     later: ClassVar[Mapping[object, bool]] = {
         "limits": True,
         "on_limit": False,
-        "max_age": True,
-        "on_stale": False,
         "on_uncertain": False,
     }
 
@@ -92,16 +94,24 @@ class TypeOptions:
         None, readers.one_of(None, "defer", "now", "error")
     )
     critical: bool = setting(False, readers.one_of(True, False))
+    max_age: timedelta | None = setting(DAY, readers.age, stops=True)
+    on_stale: OnStale = setting("hold", readers.one_of("hold", "expire"))
+    rules: RuleSwitches = setting({}, rule_switches, stops=True)
 
 
 Types = Mapping[str, Mapping[str, Any]]
 
 # What a person waits for, known without being told. Error mail is sent from
-# broken transactions, so it is never deferred to a commit that will not come.
+# broken transactions, so it is never deferred to a commit that will not come; it
+# quotes the source that failed, and ADMINS know one another.
 KNOWN_TYPES: Types = {
     "auth.password_reset": {"critical": True},
     "allauth.*": {"critical": True},
-    "django.admins": {"critical": True, "in_transaction": "now"},
+    "django.admins": {
+        "critical": True,
+        "in_transaction": "now",
+        "rules": {"unrendered": "off", "visible_recipients": "off"},
+    },
 }
 
 
@@ -153,13 +163,14 @@ class Settings:
 
     spelled: ClassVar = str.upper
     # True where to ignore it would let out what it is there to keep back.
-    later: ClassVar[Mapping[object, bool]] = {"LIMITER": False, "ALLOW_RECIPIENTS": True}
+    later: ClassVar[Mapping[object, bool]] = {"LIMITER": False}
 
     mode: Mode = setting("enforce", readers.one_of("enforce", "observe", "bypass"))
     sending: Sending = setting(Sending.OPEN, readers.one_of(*Sending), stops=True)
     types: Types = setting(KNOWN_TYPES, _read_types, stops=True)
     extra_rules: tuple[str, ...] = setting((), readers.several(readers.dotted_path), stops=True)
     disabled_rules: tuple[str, ...] = setting((), readers.several(readers.name))
+    allow_recipients: tuple[str, ...] | None = setting(None, allowed_recipients, stops=True)
     # In another ledger, or under another namespace, keys taken long ago are free again.
     database: str = setting("default", readers.name, stops=True)
     lease: int = setting(600, readers.seconds)
@@ -217,7 +228,9 @@ def _merged(types: Types, name: str) -> TypeOptions:
         (unnamed if patterns.names_nothing(pattern) else named).append(types[pattern])
     merged: dict[str, Any] = {}
     for options in (*unnamed, *named):
-        merged.update(options)
+        # Rule by rule, as option by option.
+        rules = {**merged.get("rules", {}), **options.get("rules", {})}
+        merged.update(options, rules=rules)
     if merged.get("critical") and not any("sending" in options for options in named):
         merged.pop("sending", None)
     return TypeOptions(**merged)

@@ -1,6 +1,7 @@
 """Delivering what was kept: on commit by the process that queued it, else by the sweeper.
 
-The switches are asked again; the other rules had their say when it was queued.
+The rules that time changes are asked again: the switches, who may be written to, and
+whether it is stale. The others had their say when it was queued.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from notifyguard import conf, hold, switchboard
+from notifyguard import alerts, conf, hold, switchboard
 from notifyguard.channels import connections, email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, thaw
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotThaw
-from notifyguard.gate.case import Case
+from notifyguard.gate.case import Case, stop
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry, StaleBoard, departure, queue
 from notifyguard.notification import Notification
@@ -49,6 +50,7 @@ def deliver(
                 _deliver_once(passage, case, switchboard.board(fresh=True))
     finally:
         passage.close()
+        alerts.after_holding(case.held)
 
 
 def deliver_on_commit(
@@ -78,12 +80,12 @@ def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
 
 
 def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> None:
-    ruling = board.ruling(case.dispatch.notification.type, case.settings)
-    if ruling is not None:
-        state = State.HELD if ruling.sending == "hold" else State.DISCARDED
-        queue.put_back(case.passing, rule="switch", reason=str(ruling), state=state)
-        case.passing = []
-    elif passage.prepare(case):
+    for decision, entries in case.judge_again(board).items():
+        queue.put_back(entries, rule=decision.rule, reason=decision.reason, state=decision.state)
+        for entry in entries:
+            stop(entry, decision)
+        case.settle(entries)
+    if case.passing and passage.prepare(case):
         observing = case.settings.mode == "observe"
         started = departure.start(case.passing, board, observing=observing)
         case.settle([entry for entry in case.passing if entry not in started])
@@ -99,7 +101,7 @@ def _case(passage: Passage, entries: Sequence[Entry], message: Any) -> Case:
     dispatch = Dispatch(
         id=first.dispatch,
         message=message,
-        notification=Notification(first.type),
+        notification=Notification(first.type, max_age=first.max_age),
         recipients=email.recipients_of(message),
         origin=first.origin,
         call_site=first.call_site,

@@ -7,6 +7,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifyguard.decision import State
@@ -57,6 +58,8 @@ class Entry:
         id: its row.
         attempt: the fencing counter; another process that takes over raises it.
         frozen: the message is kept, so that somebody else could send it.
+        due_at: when it was meant to leave; ``None`` for when its row was written.
+        max_age: how long after that it may still leave, if its message says so.
     """
 
     dispatch: UUID
@@ -76,6 +79,8 @@ class Entry:
     rule: str = ""
     reason: str = ""
     frozen: bool = False
+    due_at: datetime | None = None
+    max_age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
