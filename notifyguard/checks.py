@@ -117,9 +117,7 @@ def check_admins(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMes
     text = "ADMINS is empty: nobody is mailed when messages are held."
     plain = django.VERSION >= (6, 0)
     example = '["ops@example.com"]' if plain else '[("Ops", "ops@example.com")]'
-    hint = (
-        f"Set ADMINS = {example}; or receive the signal notifyguard.signals.held, and silence this."
-    )
+    hint = f"Set ADMINS = {example}, or receive notifyguard.signals.held and silence this check."
     return [checks.Warning(text, hint=hint, id="notifyguard.W008")]
 
 

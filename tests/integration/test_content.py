@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from notifyguard import database, ledger
+from notifyguard import ledger
 from notifyguard.decision import Decision, Sending
 from notifyguard.gate import case as case_module
 from notifyguard.models import Claim, FrozenMessage
@@ -198,7 +199,7 @@ def test_without_a_ledger_what_nobody_set_is_not_stopped(mailbox, monkeypatch, s
     """There is nothing to hold it in: critical mail that a rule would hold leaves."""
 
     def fails(*_):
-        raise database.DatabaseError("no disk")
+        raise DatabaseError("no disk")
 
     monkeypatch.setattr(ledger, "record", fails)
     assert letter(subject="", body="", type="auth.password_reset").send() == 1
@@ -206,16 +207,19 @@ def test_without_a_ledger_what_nobody_set_is_not_stopped(mailbox, monkeypatch, s
     assert letter(type="auth.password_reset").send() == 0
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["autocommit", "atomic"])
 def test_the_rest_of_a_message_is_judged_when_the_held_part_cannot_be_kept(
-    mailbox, monkeypatch, settings
+    mailbox, monkeypatch, settings, inside
 ):
     def fails(*_):
-        raise database.DatabaseError("no disk")
+        raise DatabaseError("no disk")
 
     monkeypatch.setattr(ledger, "record", fails)
+    monkeypatch.setattr(ledger, "note", fails)
     settings.NOTIFYGUARD |= {"ALLOW_RECIPIENTS": ["example.com"]}
     message = letter("ann@example.com", "eve@example.net", type="auth.password_reset")
-    assert message.send() == 1
+    with transaction.atomic() if inside else nullcontext():
+        assert message.send() == 1
     assert mailbox.recipients() == ["ann@example.com"]
     assert outcomes(message) == {"ann@example.com": "sent", "eve@example.net": "failed"}
 
