@@ -286,14 +286,11 @@ def test_what_was_rolled_back_was_not_held(project, heard):
     assert rows() == []
 
 
-def test_what_is_held_on_commit_is_told(project):
-    said = notifyguard.notification("ticket.modified", key="1", max_age=timedelta.resolution)
-    with transaction.atomic(), said:
-        letter().send()
-        message = letter()
-        del message._notifyguard_type
-        message.send()
-    assert states() == ["held", "sent", "sent"]
+def test_what_is_held_on_commit_is_told(project, settings):
+    with transaction.atomic():
+        letter("eve@example.net", key="1").send()
+        settings.NOTIFYGUARD |= {"ALLOW_RECIPIENTS": ["example.com"]}
+    assert states() == ["held", "sent"]
     assert len(told(project)) == 1
 
 

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 import notifyguard
-from notifyguard import context, switchboard
+from notifyguard import clock, context, switchboard
 from notifyguard.context import Task
 from notifyguard.decision import Sending
 from notifyguard.models import Claim, Delivery, FrozenMessage
@@ -164,10 +164,11 @@ def test_the_rule_can_be_switched(types):
 # On commit
 
 
-def test_a_commit_that_comes_too_late_holds(mailbox):
-    said = notifyguard.notification("ticket.modified", key="1", max_age=timedelta.resolution)
-    with transaction.atomic(), said:
-        assert MessageFactory().send() == 1
+def test_a_commit_that_comes_too_late_holds(mailbox, monkeypatch):
+    now = clock.now
+    with transaction.atomic():
+        assert letter(key="1").send() == 1
+        monkeypatch.setattr(clock, "now", lambda connection: now(connection) + 25 * HOUR)
     (row,) = rows()
     assert (row.state, row.rule) == ("held", "stale")
     assert mailbox.accepted() == []
@@ -223,8 +224,10 @@ def test_release_says_that_it_came_too_late(types):
     held_by_a_switch(letter())
     grow_older(25 * HOUR)
     assert "1 held again: too late by now" in deed("release", "--yes")
-    types(on_stale="expire", max_age=timedelta.resolution)
-    assert "1 expired: too late by now" in deed("release", "--yes", "--rule", "stale")
+    types(on_stale="expire")
+    held_by_a_switch(letter())
+    grow_older(25 * HOUR)
+    assert "1 expired: too late by now" in deed("release", "--yes", "--rule", "switch")
 
 
 def test_who_releases_what_is_shown_as_stale_sends_it(mailbox):
