@@ -17,7 +17,15 @@ from notifyguard.switchboard import NO_LEDGER
 from tests.settings import BASE_DIR
 
 PAGE = (BASE_DIR / "docs/reference/rules.md").read_text()
-BLOCKS = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
+BLOCK = re.compile(r"```python\n(.+?)```", re.DOTALL)
+BLOCKS = BLOCK.findall(PAGE)
+HOW_TO = ["staging", "late-mail"]
+SETTINGS = [
+    block
+    for page in (PAGE, *((BASE_DIR / f"docs/how-to/{name}.md").read_text() for name in HOW_TO))
+    for block in BLOCK.findall(page)
+    if "NOTIFYGUARD = {" in block and "EXTRA_RULES" not in block
+]
 ACTIONS = {"report": "reported", "hold": "held", None: ""}
 
 
@@ -73,8 +81,8 @@ def test_the_example_runs(project_rules, body, type, sending):
     assert (decision.sending if decision else None) == sending
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.startswith("NOTIFYGUARD")])
-def test_the_settings_on_the_page_are_understood(block):
+@pytest.mark.parametrize("block", SETTINGS)
+def test_the_settings_on_the_pages_are_understood(block):
     written: dict[str, object] = {}
     exec(block, written)
     assert read(written["NOTIFYGUARD"]).problems == ()
