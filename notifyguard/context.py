@@ -183,7 +183,7 @@ def handing_over() -> Iterator[None]:
 @contextmanager
 def unsaid() -> Iterator[None]:
     """Forget what the running code says: for mail that is not its own, such as an alert."""
-    with _Block(lambda _: _EMPTY):
+    with _Block(lambda _: _AT_START):
         yield
 
 

@@ -107,7 +107,12 @@ def _ask(rule: Rule, candidate: Candidate) -> Decision | None:
             # Where, and not what it says: that may hold the address it could not judge.
             logger.error(
                 "notifyguard: the rule %s broke; on error it says %s: %s at\n%s",
-                *(rule.name, rule.on_error, type(error).__name__, "".join(format_tb(error.__traceback__))),
+                *(
+                    rule.name,
+                    rule.on_error,
+                    type(error).__name__,
+                    "".join(format_tb(error.__traceback__)),
+                ),
             )
         if candidate.critical and rule.on_error == "hold_but_critical":
             return None

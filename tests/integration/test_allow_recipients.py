@@ -125,7 +125,8 @@ def test_what_cannot_be_read_allows_nobody_and_says_so(allow, value, caplog, mon
 def test_release_is_no_way_around_it(allow):
     mailbox = allow(["example.com"])
     letter("eve@example.net").send()
-    deed("release", "--yes", "--rule", "allow_recipients")
+    deed("release", "--yes", "--later", "--rule", "allow_recipients")
+    operate("sweep")
     (row,) = rows()
     assert (row.state, row.rule) == ("held", "allow_recipients")
     allow(["example.com", "eve@example.net"])
