@@ -92,6 +92,8 @@ def _database(kind: str) -> dict[str, Any]:
 DATABASES = {"default": _database(os.environ.get("EXAMPLE_DB", "sqlite"))}
 
 DEFAULT_FROM_EMAIL = "tracker@example.test"
+# Who hears of it when mail is held. Django 6.0 and later have plain addresses.
+ADMINS = ["ops@example.test"] if django.VERSION >= (6, 0) else [("Operators", "ops@example.test")]
 _SMTP_PORT = int(os.environ.get("EXAMPLE_SMTP_PORT", "2525"))
 
 # Django 6.1 has MAILERS and deprecates EMAIL_*.

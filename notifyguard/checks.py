@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import django
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks, mail
@@ -21,7 +22,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
-from notifyguard import conf, inherited, rules
+from notifyguard import conf, inherited
 from notifyguard.conf.problem import did_you_mean
 
 TAG = "notifyguard"
@@ -43,6 +44,7 @@ def register() -> None:
     checks.register(check_disabled_rules, TAG)
     checks.register(check_inherited, TAG)
     checks.register(check_mail_timeout, TAG)
+    checks.register(check_admins, TAG)
     checks.register(check_ledger_database, TAG)
     checks.register(check_tables, checks.Tags.database)
 
@@ -56,17 +58,26 @@ def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckM
 
 
 def check_disabled_rules(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E005: a name in ``DISABLED_RULES`` that is no rule, or one that cannot be left out."""
+    """E005: a setting names a rule that is none, or one that cannot be left out."""
     settings = conf.current()
-    known = [rule.name for rule in rules.DEFAULT if rule.optional] + list(settings.extra_rules)
+    known = [*conf.SWITCHABLE, *settings.extra_rules]
     found: list[checks.CheckMessage] = []
-    for name in settings.disabled_rules:
+    for place, name in _named_rules(settings):
         if name not in known:
-            text = f'NOTIFYGUARD["DISABLED_RULES"] names "{name}", no rule that can be left out.'
             likely = did_you_mean(name, known)
             hint = f'Did you mean "{likely}"?' if likely else f'Take "{name}" out.'
+            text = f'{place} names "{name}", no rule that can be left out.'
             found.append(checks.Error(text, hint=hint, id="notifyguard.E005"))
     return found
+
+
+def _named_rules(settings: conf.Settings) -> Iterator[tuple[str, str]]:
+    """Yield each place where a rule is named, and the name."""
+    for name in settings.disabled_rules:
+        yield 'NOTIFYGUARD["DISABLED_RULES"]', name
+    for pattern, options in settings.types.items():
+        for name in options.get("rules", {}):
+            yield f'NOTIFYGUARD["TYPES"]["{pattern}"]["rules"]', name
 
 
 def check_inherited(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -96,6 +107,17 @@ def check_mail_timeout(app_configs: AppConfigs, **kwargs: Any) -> list[checks.Ch
         )
         for place in _missing_timeouts()
     ]
+
+
+def check_admins(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W008: nobody is there to be told that mail is held."""
+    if settings.ADMINS or conf.current().mode == "bypass":
+        return []
+    text = "ADMINS is empty: nobody is mailed when messages are held."
+    plain = django.VERSION >= (6, 0)
+    example = '["ops@example.com"]' if plain else '[("Ops", "ops@example.com")]'
+    hint = f"Set ADMINS = {example}, or receive notifyguard.signals.held and silence this check."
+    return [checks.Warning(text, hint=hint, id="notifyguard.W008")]
 
 
 def check_ledger_database(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:

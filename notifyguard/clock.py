@@ -39,7 +39,11 @@ def now(connection: BaseDatabaseWrapper) -> datetime:
     compared = _compared.get(connection.alias)
     if compared is None or abs(_apart() - compared.apart) > _JUMP:
         compared = compare(connection)
-    at = datetime.fromtimestamp(time.time() + compared.ahead, tz=UTC)
+    return stored(datetime.fromtimestamp(time.time() + compared.ahead, tz=UTC))
+
+
+def stored(at: datetime) -> datetime:
+    """Return an aware time as the ledger stores it: aware if ``USE_TZ``, else naive local."""
     return at if settings.USE_TZ else timezone.make_naive(at, timezone.get_default_timezone())
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -36,10 +37,17 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The background task that is running, as its integration describes it."""
+    """The background task that is running, as its integration describes it.
+
+    Attributes:
+        name: of the task.
+        id: of this one; the same when it is delivered again.
+        due_at: when it was meant to run, with its time zone, if that is known.
+    """
 
     name: str
     id: str
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +146,19 @@ def unsuppressed(pattern: str = "*", *, reason: str) -> _Block:
     return _suppressions(Suppression(_checked(pattern), _reason(reason), lifted=True))
 
 
-def notification(type: str, *, key: object = None) -> _Block:
+def notification(type: str, *, key: object = None, max_age: timedelta | None = None) -> _Block:
     """Say what is sent inside: its type and, to have it leave once, its key.
 
     Args:
         type: the notification type, ``ticket.modified``.
         key: the idempotency key, for example ``f"ticket:{t.pk}:{t.version}"``.
+        max_age: how long after it was due it may still leave; without it what
+            the settings say of its type.
 
     Raises:
-        TypeError, ValueError: the type or key cannot be used.
+        TypeError, ValueError: the type, key or age cannot be used.
     """
-    said = notification_of(type, key)
+    said = notification_of(type, key, max_age)
     return _Block(lambda ambient: replace(ambient, notification=said))
 
 
@@ -167,6 +177,13 @@ def handing_over() -> Iterator[None]:
     copies taken for duplicates of the message it was given.
     """
     with _Block(lambda ambient: replace(ambient, notification=None)):
+        yield
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Forget what the running code says: for mail that is not its own, such as an alert."""
+    with _Block(lambda _: _AT_START):
         yield
 
 

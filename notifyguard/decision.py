@@ -39,7 +39,8 @@ class Decision:
     """Why a message does not leave now. No decision means that it passes.
 
     Attributes:
-        sending: ``HOLD`` keeps the message, ``DISCARD`` records it without sending.
+        sending: ``HOLD`` keeps the message, ``DISCARD`` records it without sending,
+            ``OPEN`` reports: it leaves, and the ledger says by which rule and why.
         rule: the name of the rule that decided.
         reason: one sentence for the operator.
         by_person: somebody set this (a switch, a setting, ``suppressed()``), so
@@ -49,6 +50,7 @@ class Decision:
             the inform step.
         keeps_body: the frozen message is kept, so that a person can look and release.
         until: it is held until then only, and waits in the queue; ``None`` for a person's word.
+        ends_as: the state of what is discarded.
     """
 
     sending: Sending
@@ -58,6 +60,7 @@ class Decision:
     takes_key: bool = True
     keeps_body: bool = True
     until: datetime | None = None
+    ends_as: State = State.DISCARDED
 
     def __post_init__(self) -> None:
         if self.sending is Sending.HOLD and not self.keeps_body:
@@ -65,10 +68,10 @@ class Decision:
 
     @property
     def state(self) -> State:
-        """The state of a delivery on which this was decided."""
+        """The state of a delivery that this stops."""
         if self.until is not None:
             return State.QUEUED
-        return State.HELD if self.sending is Sending.HOLD else State.DISCARDED
+        return State.HELD if self.sending is Sending.HOLD else self.ends_as
 
 
 @dataclass(frozen=True, slots=True)

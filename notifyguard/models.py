@@ -133,6 +133,12 @@ class Delivery(models.Model):
     message_id = models.CharField(max_length=255, blank=True, default="")
     created_at = models.DateTimeField(db_index=True)
     changed_at = models.DateTimeField()
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When it was meant to leave, if not when created.")
+    )
+    max_age = models.DurationField(
+        null=True, blank=True, help_text=_("How late it may leave, if its message says so.")
+    )
     wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     class Meta:
@@ -254,3 +260,21 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ran_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Alert(models.Model):
+    """When somebody was last told that messages of a type are held by a rule."""
+
+    type = models.CharField(max_length=200)
+    rule = models.CharField(max_length=50)
+    told_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        constraints = [
+            models.UniqueConstraint(fields=["type", "rule"], name="notifyguard_alert_type_rule")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.rule}"

@@ -1,4 +1,4 @@
-"""What a message is about: its notification type and its idempotency key."""
+"""What a message is about: its notification type, its idempotency key, how old it may get."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import reprlib
 import unicodedata
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 PASS_HEADER = "X-Notifyguard-Pass"
@@ -14,48 +15,73 @@ PASS_HEADER = "X-Notifyguard-Pass"
 
 MAX_TYPE_LENGTH = 200
 MAX_KEY_LENGTH = 1000
+LONGEST_AGE = timedelta(days=36_500)
+"""The greatest ``max_age``: what every database can store, and a century."""
 
 _TYPE_ATTRIBUTE = "_notifyguard_type"
 _KEY_ATTRIBUTE = "_notifyguard_key"
+_MAX_AGE_ATTRIBUTE = "_notifyguard_max_age"
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification type and, if the message must leave once, its key."""
+    """What is known of a message before it is judged.
+
+    Attributes:
+        type: its notification type.
+        key: what makes it this one, if it must leave once.
+        max_age: how long after it was due it may still leave; ``None`` for what
+            its type says.
+        due_at: when it was meant to leave, as the ledger stores times; ``None``
+            for when it was sent.
+    """
 
     type: str
     key: str | None = None
+    max_age: timedelta | None = None
+    due_at: datetime | None = None
 
 
-def notification_of(type: str, key: object = None) -> Notification:
+def notification_of(
+    type: str, key: object = None, max_age: timedelta | None = None
+) -> Notification:
     """Return a checked ``Notification``.
 
     Args:
         type: the notification type, ``ticket.modified``; at most 200 characters.
         key: what makes this notification this one, for each recipient. A string,
             or a number or UUID that becomes one; ``None`` for no key.
+        max_age: how long after it was due it may still leave.
 
     Raises:
-        TypeError: type or key is of a kind that cannot be used.
+        TypeError: an argument is of a kind that cannot be used.
         ValueError: type or key is empty, too long, or the type holds a glob or
-            a control character.
+            a control character; ``max_age`` is not more than 0 or over a century.
     """
-    return Notification(_checked_type(type), None if key is None else _checked_key(key))
+    return Notification(
+        _checked_type(type),
+        None if key is None else _checked_key(key),
+        None if max_age is None else _checked_age(max_age),
+    )
 
 
-def identify(message: Any, type: str, *, key: object = None) -> None:
+def identify(
+    message: Any, type: str, *, key: object = None, max_age: timedelta | None = None
+) -> None:
     """Say on one message what ``notification()`` says for a block.
 
     Args:
         message: an ``EmailMessage`` that will be sent later.
         type: its notification type.
         key: its idempotency key, or ``None``.
+        max_age: how long after it was due it may still leave; ``None`` for what
+            its type says.
 
     Raises:
         TypeError: ``message`` is no message; else as ``notification_of``.
         ValueError: as ``notification_of``.
     """
-    checked = notification_of(type, key)
+    checked = notification_of(type, key, max_age)
     # Not by its class: a message may be anything that has recipients.
     if inspect.isclass(message) or not callable(getattr(message, "recipients", None)):
         raise TypeError(
@@ -66,12 +92,18 @@ def identify(message: Any, type: str, *, key: object = None) -> None:
     # Plain strings only: locmem deep-copies messages and django-mailer pickles them.
     setattr(message, _TYPE_ATTRIBUTE, checked.type)
     setattr(message, _KEY_ATTRIBUTE, checked.key)
+    seconds = None if checked.max_age is None else str(checked.max_age.total_seconds())
+    setattr(message, _MAX_AGE_ATTRIBUTE, seconds)
 
 
 def identified(message: Any) -> Notification | None:
     """Return what ``identify()`` wrote on the message, if anything."""
     type = getattr(message, _TYPE_ATTRIBUTE, None)
-    return None if type is None else Notification(type, getattr(message, _KEY_ATTRIBUTE, None))
+    if type is None:
+        return None
+    seconds = getattr(message, _MAX_AGE_ATTRIBUTE, None)
+    max_age = None if seconds is None else timedelta(seconds=float(seconds))
+    return Notification(type, getattr(message, _KEY_ATTRIBUTE, None), max_age)
 
 
 def _checked_type(type: object) -> str:
@@ -110,3 +142,13 @@ def _checked_key(key: object) -> str:
             f"The idempotency key has {len(text)} characters; at most {MAX_KEY_LENGTH} fit."
         )
     return text
+
+
+def _checked_age(age: object) -> timedelta:
+    if not isinstance(age, timedelta):
+        raise TypeError(f"max_age is a timedelta such as timedelta(hours=2), not {age!r}.")
+    if not timedelta(0) < age <= LONGEST_AGE:
+        raise ValueError(
+            f"max_age is {age}; write more than 0 and at most {LONGEST_AGE.days} days."
+        )
+    return age

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from uuid import UUID
 
-from notifyguard import ledger
+from notifyguard import alerts, ledger
 from notifyguard.decision import State
 from notifyguard.gate import kept
 from notifyguard.ledger import leases, queue
@@ -63,6 +63,7 @@ def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
                 swept.delivered += len(message)
             else:
                 queue.give_back(message)
+    alerts.sum_up()
     return swept
 
 

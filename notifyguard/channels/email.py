@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from notifyguard import context
+from notifyguard import clock, context
 from notifyguard.channels import inference
+from notifyguard.channels.content import Content
 from notifyguard.ledger import new_id
 from notifyguard.notification import Notification, identified
 
@@ -33,6 +34,7 @@ class Dispatch:
         task_id: of the background task that sent it, or ``""``.
         backend: alias or dotted path of the backend, enough to connect again.
         subject: for people, cut.
+        content: what the message says and shows.
     """
 
     id: UUID
@@ -44,6 +46,10 @@ class Dispatch:
     task_id: str
     backend: str
     subject: str
+    content: Content = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", Content(self.message))
 
 
 def describe(message: Any, backend: Any) -> Dispatch:
@@ -53,10 +59,13 @@ def describe(message: Any, backend: Any) -> Dispatch:
     task = ambient.task
     said = identified(message) or ambient.notification
     inferred = found.known or (task.name if task else found.type)
+    notification = said or Notification(storable(inferred, 200))
+    if task and task.due_at and not notification.due_at:
+        notification = replace(notification, due_at=clock.stored(task.due_at))
     return Dispatch(
         id=new_id(),
         message=message,
-        notification=said or Notification(storable(inferred, 200)),
+        notification=notification,
         recipients=recipients_of(message),
         origin="task" if task else found.origin,
         call_site=storable(found.call_site, 200),

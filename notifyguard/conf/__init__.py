@@ -17,6 +17,7 @@ from notifyguard.conf.importing import unimportable
 from notifyguard.conf.limiter import LimiterSettings
 from notifyguard.conf.limits import Limit
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, log_once
+from notifyguard.conf.rule_switches import SWITCHABLE, Action
 from notifyguard.conf.schema import (
     InTransaction,
     Mode,
@@ -28,6 +29,8 @@ from notifyguard.conf.table import read_table
 from notifyguard.decision import Sending
 
 __all__ = [
+    "SWITCHABLE",
+    "Action",
     "InTransaction",
     "Kind",
     "Limit",

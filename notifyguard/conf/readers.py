@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from notifyguard.conf.problem import Place, UnusableError, did_you_mean, quoted
+from notifyguard.notification import LONGEST_AGE
 
 T = TypeVar("T")
 Reader = Callable[[Any, Place], T]
@@ -42,6 +43,16 @@ def days(value: Any, place: Place) -> timedelta:
     if type(value) in (int, float) and 0 < value <= LONGEST_RETENTION:
         return timedelta(days=value)
     raise UnusableError(f"Write a number of days, more than 0 and at most {LONGEST_RETENTION}.")
+
+
+def age(value: Any, place: Place) -> timedelta | None:
+    """A reader for how old something may get; ``None`` for as old as it likes."""
+    if value is None or (isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_AGE):
+        return value
+    raise UnusableError(
+        "Write a timedelta, such as timedelta(hours=2), more than 0 and at most "
+        f"{LONGEST_AGE.days} days, or None for as old as it likes."
+    )
 
 
 def name(value: Any, place: Place) -> str:

@@ -15,6 +15,8 @@ from notifyguard.conf import environment, readers
 from notifyguard.conf.limiter import LimiterSettings, read_limiter
 from notifyguard.conf.limits import PER_RECIPIENT, PER_TYPE, Limit, owned, read_limits
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping
+from notifyguard.conf.recipients import allowed_recipients
+from notifyguard.conf.rule_switches import RuleSwitches, rule_switches
 from notifyguard.conf.table import read_table, setting
 from notifyguard.decision import Sending
 from notifyguard.exceptions import InvalidSettings
@@ -22,6 +24,8 @@ from notifyguard.exceptions import InvalidSettings
 Mode = Literal["enforce", "observe", "bypass"]
 InTransaction = Literal["defer", "now", "error"]
 OnLimit = Literal["hold", "delay", "discard"]
+OnStale = Literal["hold", "expire"]
+DAY: timedelta | None = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,6 @@ class TypeOptions:
     spelled: ClassVar = str.lower
     # True where to ignore it would let out what it is there to keep back.
     later: ClassVar[Mapping[object, bool]] = {
-        "max_age": True,
-        "on_stale": False,
         "on_uncertain": False,
     }
 
@@ -56,6 +58,9 @@ class TypeOptions:
     limits: tuple[Limit, ...] = setting((), read_limits, stops=True)
     type_limits: tuple[Limit, ...] = setting((), read_limits, stops=True)
     on_limit: OnLimit = setting("hold", readers.one_of("hold", "delay", "discard"))
+    max_age: timedelta | None = setting(DAY, readers.age, stops=True)
+    on_stale: OnStale = setting("hold", readers.one_of("hold", "expire"))
+    rules: RuleSwitches = setting({}, rule_switches, stops=True)
 
 
 Types = Mapping[str, Mapping[str, Any]]
@@ -64,11 +69,16 @@ Types = Mapping[str, Mapping[str, Any]]
 _NAMING_CRITICAL = ("sending", PER_RECIPIENT, PER_TYPE)
 
 # What a person waits for, known without being told. Error mail is sent from
-# broken transactions, so it is never deferred to a commit that will not come.
+# broken transactions, so it is never deferred to a commit that will not come; it
+# quotes the source that failed, and ADMINS know one another.
 KNOWN_TYPES: Types = {
     "auth.password_reset": {"critical": True},
     "allauth.*": {"critical": True},
-    "django.admins": {"critical": True, "in_transaction": "now"},
+    "django.admins": {
+        "critical": True,
+        "in_transaction": "now",
+        "rules": {"unrendered": "off", "visible_recipients": "off"},
+    },
 }
 
 
@@ -122,7 +132,7 @@ class Settings:
 
     spelled: ClassVar = str.upper
     # True where to ignore it would let out what it is there to keep back.
-    later: ClassVar[Mapping[object, bool]] = {"ALLOW_RECIPIENTS": True}
+    later: ClassVar[Mapping[object, bool]] = {}
 
     mode: Mode = setting("enforce", readers.one_of("enforce", "observe", "bypass"))
     sending: Sending = setting(Sending.OPEN, readers.one_of(*Sending), stops=True)
@@ -130,6 +140,7 @@ class Settings:
     extra_rules: tuple[str, ...] = setting((), readers.several(readers.dotted_path), stops=True)
     disabled_rules: tuple[str, ...] = setting((), readers.several(readers.name))
     limiter: LimiterSettings = setting(LimiterSettings(), read_limiter)
+    allow_recipients: tuple[str, ...] | None = setting(None, allowed_recipients, stops=True)
     # In another ledger, or under another namespace, keys taken long ago are free again.
     database: str = setting("default", readers.name, stops=True)
     lease: int = setting(600, readers.seconds)
@@ -187,7 +198,9 @@ def _merged(types: Types, name: str) -> TypeOptions:
         (unnamed if patterns.names_nothing(pattern) else named).append(types[pattern])
     merged: dict[str, Any] = {}
     for options in (*unnamed, *named):
-        merged.update(options)
+        # Rule by rule, as option by option.
+        rules = {**merged.get("rules", {}), **options.get("rules", {})}
+        merged.update(options, rules=rules)
     if merged.get("critical"):
         for name in _NAMING_CRITICAL:
             if not any(name in options for options in named):

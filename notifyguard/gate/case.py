@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,10 @@ from notifyguard.decision import Decision, RecipientOutcome, Sending, State
 from notifyguard.exceptions import InvalidSettings
 from notifyguard.ledger import Entry
 from notifyguard.limiters import Request
-from notifyguard.rules import Candidate, decide
+from notifyguard.rules import Candidate, decide, decide_again
 from notifyguard.switchboard import Board
+
+logger = logging.getLogger("notifyguard")
 
 _VERDICTS = {
     Verdict.ACCEPTED: State.SENT,
@@ -69,6 +72,13 @@ class Case:
         """The entries that pass or are set aside."""
         return [*self.passing, *(entry for entries in self.aside.values() for entry in entries)]
 
+    @property
+    def held(self) -> set[tuple[str, str]]:
+        """Its type with each rule by which it is held for somebody."""
+        found = self.outcomes.values()
+        type = self.dispatch.notification.type
+        return {(type, outcome.rule) for outcome in found if outcome.state is State.HELD}
+
     def judge(self, board: Board) -> None:
         """Decide on every recipient that is not settled, under this board: pass or aside."""
         self.passing, self.aside = [], {}
@@ -79,8 +89,8 @@ class Case:
                 continue
             entry = self._entry(recipient, content)
             entry.key = self._key(recipient, namespace, board)
-            decision = decide(Candidate(self.dispatch, recipient, self.settings, board)) or broken
-            if decision is None or self.only_observed(decision, entry):
+            decision = decide(self._candidate(entry, board)) or broken
+            if decision is None or self.only_reported(decision, entry):
                 self.passing.append(entry)
             else:
                 stop(entry, decision)
@@ -93,6 +103,19 @@ class Case:
             stop(entry, decision)
         if entries:
             self.aside[decision] = entries
+
+    def judge_again(self, board: Board) -> dict[Decision, list[Entry]]:
+        """Decide once more on what was kept and is about to leave, under this board.
+
+        Returns:
+            The passing entries that are stopped now, by decision.
+        """
+        stopped: dict[Decision, list[Entry]] = {}
+        for entry in self.passing:
+            decision = decide_again(self._candidate(entry, board))
+            if decision is not None and not self.only_reported(decision, entry):
+                stopped.setdefault(decision, []).append(entry)
+        return stopped
 
     def stopped(self, decision: Decision) -> list[Entry]:
         """Return entries for all recipients on which this was decided."""
@@ -149,12 +172,20 @@ class Case:
         }
         self.aside = {decision: stopped for decision, stopped in left.items() if stopped}
 
-    def only_observed(self, decision: Decision, entry: Entry) -> bool:
+    def _candidate(self, entry: Entry, board: Board) -> Candidate:
+        return Candidate(self.dispatch, entry.recipient, self.settings, board, entry.due_at)
+
+    def only_reported(self, decision: Decision, entry: Entry) -> bool:
         """Write on an entry what was decided, if that is only reported."""
-        if self.settings.mode != "observe" or decision.by_person:
+        if decision.sending is Sending.OPEN:
+            entry.rule, reason = email.storable(decision.rule, 50), decision.reason
+            _say_once(entry)
+        elif self.settings.mode == "observe" and not decision.by_person:
+            entry.rule = email.storable(f"observed {decision.rule}", 50)
+            reason = f"Would have been stopped: {decision.reason}"
+        else:
             return False
-        entry.rule = f"observed {decision.rule}"[:50]
-        entry.reason = f"Would have been stopped: {decision.reason}"[:500]
+        entry.reason = email.storable(reason, 500)
         return True
 
     def _entry(self, recipient: str, content: UUID | None) -> Entry:
@@ -169,6 +200,8 @@ class Case:
             task_id=dispatch.task_id,
             backend=dispatch.backend,
             subject=dispatch.subject,
+            due_at=dispatch.notification.due_at,
+            max_age=dispatch.notification.max_age,
         )
 
     def _namespace(self) -> tuple[str | None, Decision | None]:
@@ -190,6 +223,19 @@ class Case:
         return ledger.key_of(board.salt, namespace, notification.type, recipient, notification.key)
 
 
+_said: set[tuple[str, str]] = set()
+
+
+def _say_once(entry: Entry) -> None:
+    """Log the first report of a type and rule; the ledger holds every one."""
+    if (entry.type, entry.rule) not in _said:
+        _said.add((entry.type, entry.rule))
+        logger.warning(
+            "notifyguard: mail of type %s leaves although the rule %s objects: see dispatch %s",
+            *(entry.type, entry.rule, entry.dispatch),
+        )
+
+
 def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
     """Write a proven failure on the entries."""
     for entry in entries:
@@ -199,7 +245,7 @@ def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
 
 def stop(entry: Entry, decision: Decision) -> None:
     """Write on an entry what was decided on it."""
-    entry.state, entry.rule = decision.state, decision.rule
+    entry.state, entry.rule = decision.state, email.storable(decision.rule, 50)
     entry.reason, entry.frozen = email.storable(decision.reason, 500), decision.keeps_body
     entry.wakes_at = decision.until
     if not decision.takes_key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from django.db import Error as DatabaseFailure
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -88,7 +89,9 @@ def _send_unrecorded(passage: Passage, case: Case, *, remember: bool) -> None:
     if stopped is not None:
         _end(case, stopped, _unsettled(case, stopped))
         return
-    if not case.passing:
+    if len(case.passing) + len(case.outcomes) < len(case.dispatch.recipients):
+        # What nobody set is only reported: there is no place to keep it in.
+        case.settings = replace(case.settings, mode="observe")
         board = switchboard.last_known() if remember else switchboard.NO_LEDGER
         case.judge(board)
         for decision, entries in list(case.aside.items()):

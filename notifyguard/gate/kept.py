@@ -1,7 +1,7 @@
 """Delivering what was kept: on commit by the process that queued it, else by the sweeper.
 
-The switches are asked again, and now the limits; the other rules had their say when it
-was queued.
+The rules that time changes are asked again: the switches, who may be written to, and
+whether it is stale; and now the limits. The others had their say when it was queued.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from notifyguard import conf, hold, switchboard
+from notifyguard import alerts, conf, hold, switchboard
 from notifyguard.channels import connections, email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, thaw
@@ -53,6 +53,7 @@ def deliver(
     finally:
         passage.close()
         quota.give_back([case])
+        alerts.after_holding(case.held)
 
 
 def deliver_on_commit(
@@ -82,12 +83,8 @@ def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
 
 
 def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> None:
-    ruling = board.ruling(case.dispatch.notification.type, case.settings)
-    if ruling is not None:
-        state = State.HELD if ruling.sending == "hold" else State.DISCARDED
-        queue.put_back(case.passing, rule="switch", reason=str(ruling), state=state)
-        case.passing = []
-        return
+    for decision, entries in case.judge_again(board).items():
+        case.set_aside(decision, entries)
     quota.keep_within([case], board)
     _put_aside_back(case)
     if case.passing and passage.prepare(case):
@@ -116,7 +113,7 @@ def _case(passage: Passage, entries: Sequence[Entry], message: Any) -> Case:
     dispatch = Dispatch(
         id=first.dispatch,
         message=message,
-        notification=Notification(first.type),
+        notification=Notification(first.type, max_age=first.max_age),
         recipients=email.recipients_of(message),
         origin=first.origin,
         call_site=first.call_site,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from notifyguard import ledger, outcomes, switchboard
+from notifyguard import alerts, ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
 from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
 from notifyguard.conf import Settings
@@ -48,6 +48,7 @@ class Passage:
             quota.give_back(cases)
             for case in cases:
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
+            alerts.after_holding(pair for case in cases for pair in case.held)
         return combined([case.returned for case in cases])
 
     def judge(self, cases: Sequence[Case], board: Board) -> None:

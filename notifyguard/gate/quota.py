@@ -53,7 +53,7 @@ def _set_aside(asked: Sequence[tuple[Case, Entry]], board: Board) -> None:
         stopped: dict[Decision, list[Entry]] = {}
         for entry in case.passing:
             decision = decisions.get(entry.id)
-            if decision is not None and not case.only_observed(decision, entry):
+            if decision is not None and not case.only_reported(decision, entry):
                 stopped.setdefault(decision, []).append(entry)
         for decision, entries in stopped.items():
             case.set_aside(decision, entries)

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import Error as DatabaseFailure
 from django.db import transaction
 
-from notifyguard import database, ledger, switchboard
+from notifyguard import clock, database, ledger, switchboard
 from notifyguard.channels.freezing import freeze
 from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
@@ -87,8 +87,11 @@ def _record_aside(case: Case) -> None:
 
 def _queue(passage: Passage, case: Case) -> None:
     """Freeze the message into the caller's transaction; to be delivered on commit."""
+    now = clock.now(database.connection())
     for entry in case.passing:
         entry.state, entry.frozen = State.QUEUED, True
+        # Its age counts from here, however late the commit comes.
+        entry.due_at = entry.due_at or now
     frozen = freeze(case.dispatch.message)
     entries = case.passing
     ledger.note(entries, frozen)

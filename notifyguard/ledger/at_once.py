@@ -43,6 +43,8 @@ _COLUMNS = (
     ("created_at", "timestamptz"),
     ("changed_at", "timestamptz"),
     ("wake_at", "timestamptz"),
+    ("due_at", "timestamptz"),
+    ("max_age", "interval"),
 )
 _NAMES = tuple(name for name, _ in _COLUMNS)
 

@@ -7,7 +7,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifyguard.decision import State
@@ -59,6 +59,8 @@ class Entry:
         attempt: the fencing counter; another process that takes over raises it.
         frozen: the message is kept, so that somebody else could send it.
         wakes_at: when the sweeper may have it, if it is queued for a time to come.
+        due_at: when it was meant to leave; ``None`` for when its row was written.
+        max_age: how long after that it may still leave, if its message says so.
     """
 
     dispatch: UUID
@@ -79,6 +81,8 @@ class Entry:
     reason: str = ""
     frozen: bool = False
     wakes_at: datetime | None = None
+    due_at: datetime | None = None
+    max_age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Value, When
 
 from notifyguard import clock, conf, database, patterns, switchboard
 from notifyguard.decision import State
@@ -236,6 +236,9 @@ def _move(batch: Sequence[UUID], state: State, why: str) -> int:
         .order_by()
         .filter(id__in=batch)
         .update(
+            # Who releases what is shown as stale wants it to leave: it is due now.
+            # First, since MariaDB assigns one after the other, and the rule changes.
+            due_at=Case(When(rule="stale", then=Value(now)), default=F("due_at")),
             state=state,
             attempt=F("attempt") + 1,
             rule="released" if state is State.QUEUED else "discarded",

@@ -23,19 +23,9 @@ WAITING = (State.QUEUED, State.CLAIMED)
 """States of a row whose message nobody has begun to hand over."""
 
 CARRIED = (
-    *(
-        "id",
-        "dispatch",
-        "key",
-        "fingerprint",
-        "type",
-        "recipient",
-        "state",
-        "attempt",
-        "rule",
-        "reason",
-    ),
-    *("origin", "call_site", "task_id", "backend", "subject", "message_id"),
+    *("id", "dispatch", "key", "fingerprint", "type", "recipient", "state", "attempt"),
+    *("rule", "reason", "origin", "call_site", "task_id", "backend", "subject", "message_id"),
+    "max_age",
 )
 """What an entry and its row have in common."""
 
@@ -91,7 +81,11 @@ def has_row(entry: Entry) -> bool:
 
 def entry_of(row: Delivery) -> Entry:
     """Return the entry that works on an existing row."""
-    return Entry(**{name: getattr(row, name) for name in CARRIED}, frozen=row.wake_at is not None)
+    return Entry(
+        **{name: getattr(row, name) for name in CARRIED},
+        frozen=row.wake_at is not None,
+        due_at=row.due_at or row.created_at,
+    )
 
 
 def deliveries(connection: BaseDatabaseWrapper) -> QuerySet[Delivery, Delivery]:
@@ -108,6 +102,7 @@ def insert(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: dateti
             instance=here,
             created_at=at,
             changed_at=at,
+            due_at=entry.due_at,
             wake_at=wakes(entry, at),
         )
         for entry in entries

@@ -155,6 +155,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Alert",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("type", models.CharField(max_length=200)),
+                ("rule", models.CharField(max_length=50)),
+                ("told_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "alert",
+                "verbose_name_plural": "alerts",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("type", "rule"), name="notifyguard_alert_type_rule"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Delivery",
             fields=[
                 ("id", models.UUIDField(primary_key=True, serialize=False)),
@@ -193,6 +216,22 @@ class Migration(migrations.Migration):
                 ("message_id", models.CharField(blank=True, default="", max_length=255)),
                 ("created_at", models.DateTimeField(db_index=True)),
                 ("changed_at", models.DateTimeField()),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When it was meant to leave, if not when created.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "max_age",
+                    models.DurationField(
+                        blank=True,
+                        help_text="How late it may leave, if its message says so.",
+                        null=True,
+                    ),
+                ),
                 ("wake_at", models.DateTimeField(blank=True, db_index=True, null=True)),
             ],
             options={

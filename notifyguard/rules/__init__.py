@@ -1,7 +1,7 @@
-"""The rules, in the order in which they are asked; the first that decides wins.
+"""The rules, in the order in which they are asked; the first that stops a message wins.
 
 A rule is a function of a ``Candidate`` that returns a ``Decision``, or ``None``
-to let it pass.
+to let it pass. What a setting makes of that decision is told here and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,23 +9,35 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from traceback import format_tb
 
 from django.utils.module_loading import import_string
 
 from notifyguard.decision import Decision, Sending
+from notifyguard.rules.allow_recipients import allow_recipients
 from notifyguard.rules.base import Candidate, Rule
+from notifyguard.rules.blank import blank, empty_body
+from notifyguard.rules.stale import stale
 from notifyguard.rules.suppressed import suppressed
 from notifyguard.rules.switches import switches
+from notifyguard.rules.unrendered import unrendered
+from notifyguard.rules.visible_recipients import visible_recipients
 
-__all__ = ["Candidate", "Rule", "broken", "decide"]
+__all__ = ["Candidate", "Rule", "broken", "decide", "decide_again"]
 
 logger = logging.getLogger("notifyguard")
 
 DEFAULT = (
     Rule("suppressed", suppressed, optional=False),
-    Rule("switch", switches, optional=False),
+    Rule("switch", switches, optional=False, asked_again=True),
+    Rule("allow_recipients", allow_recipients, optional=False, on_error="hold", asked_again=True),
+    Rule("stale", stale, asked_again=True),
+    Rule("blank", blank),
+    Rule("visible_recipients", visible_recipients),
+    Rule("empty_body", empty_body, action="report"),
+    Rule("unrendered", unrendered, action="report"),
 )
 
 broken: Counter[str] = Counter()
@@ -33,13 +45,39 @@ broken: Counter[str] = Counter()
 
 
 def decide(candidate: Candidate) -> Decision | None:
-    """Ask the rules in order; return the first decision, or ``None`` to let it pass."""
+    """Ask the rules in order; return the first decision that stops, else the first report."""
     settings = candidate.settings
-    for rule in _rules(settings.extra_rules, settings.disabled_rules):
-        decision = _ask(rule, candidate)
-        if decision is not None:
+    return _first(_rules(settings.extra_rules, settings.disabled_rules), candidate)
+
+
+def decide_again(candidate: Candidate) -> Decision | None:
+    """Ask once more, right before what was kept is handed over, the rules that time changes.
+
+    The others had their say when it was kept: what a person has released from
+    them is not held by them again.
+    """
+    rules = _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
+    return _first(tuple(rule for rule in rules if rule.asked_again), candidate)
+
+
+def _first(rules: tuple[Rule, ...], candidate: Candidate) -> Decision | None:
+    switched = candidate.settings.for_type(candidate.type).rules
+    report = None
+    for rule in rules:
+        action = switched.get(rule.name, rule.action)
+        decision = None if action == "off" else _ask(rule, candidate)
+        if decision is None:
+            continue
+        if action is not None:
+            # What is held is kept, whatever the rule would have done.
+            decision = replace(decision, sending=_SENDING[action], keeps_body=True)
+        if decision.sending is not Sending.OPEN:
             return decision
-    return None
+        report = report or decision
+    return report
+
+
+_SENDING = {"report": Sending.OPEN, "hold": Sending.HOLD}
 
 
 @lru_cache(maxsize=8)
@@ -62,16 +100,27 @@ def _imported(path: str) -> Callable[[Candidate], Decision | None]:
 
 def _ask(rule: Rule, candidate: Candidate) -> Decision | None:
     try:
-        return rule.judge(candidate)
+        return _checked(rule.judge(candidate))
     except Exception as error:  # any: a rule may be anybody's code
         broken[rule.name] += 1
         if broken[rule.name] == 1:
             # Where, and not what it says: that may hold the address it could not judge.
             logger.error(
-                "notifyguard: the rule %s broke; what it judges is held, critical mail passes: "
-                "%s at\n%s",
-                *(rule.name, type(error).__name__, "".join(format_tb(error.__traceback__))),
+                "notifyguard: the rule %s broke; on error it says %s: %s at\n%s",
+                *(
+                    rule.name,
+                    rule.on_error,
+                    type(error).__name__,
+                    "".join(format_tb(error.__traceback__)),
+                ),
             )
-        if candidate.critical:
+        if candidate.critical and rule.on_error == "hold_but_critical":
             return None
-        return Decision(Sending.HOLD, rule.name, f"The rule {rule.name} broke; see the log.")
+        reason = f"The rule {rule.name} broke; see the log."
+        return Decision(Sending.HOLD, rule.name, reason, by_person=not rule.optional)
+
+
+def _checked(decision: Decision | None) -> Decision | None:
+    if decision is None or isinstance(decision, Decision):
+        return decision
+    raise TypeError(f"A rule returns a Decision or None, not {decision!r}.")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from notifyguard.channels.email import Dispatch
-from notifyguard.conf import Settings
+from notifyguard.conf import Action, Settings
 from notifyguard.decision import Decision
 from notifyguard.switchboard import Board
+
+OnError = Literal["hold", "hold_but_critical"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +24,15 @@ class Candidate:
         recipient: the normalised address.
         settings: the present settings.
         board: the switches the decision is made under.
+        due_at: when it was meant to leave, as the ledger stores times; ``None``
+            for now.
     """
 
     dispatch: Dispatch
     recipient: str
     settings: Settings
     board: Board
+    due_at: datetime | None = None
 
     @property
     def type(self) -> str:
@@ -40,15 +47,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule. When it breaks, mail is held, so that nothing is lost, and critical mail passes.
+    """A rule. When it breaks, mail is held, so that nothing is lost.
 
     Attributes:
         name: as in ``DISABLED_RULES`` and in the ledger.
         judge: the rule itself; it reads and never writes.
         optional: may be switched off by ``DISABLED_RULES``. What a person set is
             no option: a kill switch that a setting disables stops nothing.
+        action: what is made of its decisions where ``TYPES[…]["rules"]`` says
+            nothing; ``None`` for what the rule itself decides.
+        on_error: when it breaks, ``"hold_but_critical"`` holds what it judges, save
+            for mail that a person waits for; ``"hold"`` holds that too.
+        asked_again: time changes its answer, so it is asked again when what was
+            kept is about to leave.
     """
 
     name: str
     judge: Callable[[Candidate], Decision | None]
     optional: bool = True
+    action: Action | None = None
+    on_error: OnError = "hold_but_critical"
+    asked_again: bool = False

@@ -19,6 +19,8 @@ PAGES = [
     DOCS / "how-to/protect-a-migration.md",
     DOCS / "how-to/uninstall.md",
     BASE_DIR / "README.md",
+    DOCS / "how-to/staging.md",
+    DOCS / "how-to/late-mail.md",
 ]
 TYPED = re.compile(r"^ *(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
 

@@ -110,7 +110,8 @@ def test_an_unknown_database_names_those_that_are_known():
         ([], None),
         ([f"{__name__}.Message"], None),
         ([f"{__name__}.Mesage"], f'Did you mean "{__name__}.Message"?'),
-        (["blnk"], 'Take "blnk" out.'),
+        (["blnk"], 'Did you mean "blank"?'),
+        (["colour"], 'Take "colour" out.'),
         (["switch"], 'Take "switch" out.'),
     ],
 )
@@ -119,6 +120,16 @@ def test_only_a_rule_that_can_be_left_out_may_be_disabled(disabled, expected):
     with override_settings(NOTIFYGUARD=written):
         found = checks.check_disabled_rules(None)
     assert [message.hint for message in found] == ([expected] if expected else [])
+
+
+def test_a_rule_switched_for_a_type_must_be_one_that_is_asked():
+    rules = {"project.rules.office": "hold"}
+    with override_settings(NOTIFYGUARD={"TYPES": {"ticket.*": {"rules": rules}}}):
+        (found,) = checks.check_disabled_rules(None)
+    assert found.msg == (
+        'NOTIFYGUARD["TYPES"]["ticket.*"]["rules"] names "project.rules.office", '
+        "no rule that can be left out."
+    )
 
 
 # The timeout of the mail server

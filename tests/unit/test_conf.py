@@ -21,7 +21,7 @@ from notifyguard.conf.table import settings_of
 from notifyguard.decision import Sending
 from notifyguard.exceptions import InvalidSettings
 
-STOPPING = ["SENDING", "TYPES", "EXTRA_RULES", "DATABASE", "NAMESPACE"]
+STOPPING = ["SENDING", "TYPES", "EXTRA_RULES", "ALLOW_RECIPIENTS", "DATABASE", "NAMESPACE"]
 HARMLESS = [
     "MODE",
     "DISABLED_RULES",
@@ -125,7 +125,16 @@ def test_every_setting_can_be_written():
         {
             "MODE": "observe",
             "SENDING": "discard",
-            "TYPES": {"a.*": {"in_transaction": "defer", "critical": True}},
+            "TYPES": {
+                "a.*": {
+                    "in_transaction": "defer",
+                    "critical": True,
+                    "max_age": timedelta(hours=2),
+                    "on_stale": "expire",
+                    "rules": {"blank": "off", "project.rules.Office": "report"},
+                }
+            },
+            "ALLOW_RECIPIENTS": ["Ann@Example.com", "bücher.example"],
             "EXTRA_RULES": ["project.rules.Office"],
             "DISABLED_RULES": ("blank",),
             "DATABASE": "mail",
@@ -141,7 +150,17 @@ def test_every_setting_can_be_written():
     assert settings == conf.Settings(
         mode="observe",
         sending=Sending.DISCARD,
-        types={**KNOWN_TYPES, "a.*": {"in_transaction": "defer", "critical": True}},
+        types={
+            **KNOWN_TYPES,
+            "a.*": {
+                "in_transaction": "defer",
+                "critical": True,
+                "max_age": timedelta(hours=2),
+                "on_stale": "expire",
+                "rules": {"blank": "off", "project.rules.Office": "report"},
+            },
+        },
+        allow_recipients=("ann@example.com", "*@xn--bcher-kva.example"),
         extra_rules=("project.rules.Office",),
         disabled_rules=("blank",),
         database="mail",
@@ -190,6 +209,42 @@ def test_a_switch_is_read_as_the_word_of_the_design():
             {"TYPES": {"ticket.?": {}}},
             'NOTIFYGUARD["TYPES"]["ticket.?"] is not a pattern of types. '
             'Use "*", which is the only wildcard.',
+        ),
+        (
+            {"TYPES": {"ticket.*": {"rules": {"blnk": "hold"}}}},
+            'NOTIFYGUARD["TYPES"]["ticket.*"]["rules"] is {\'blnk\': \'hold\'}, which cannot be '
+            'used. "blnk" is no rule that can be switched. Did you mean "blank"? Known are stale, '
+            "blank, visible_recipients, empty_body, unrendered and the paths in EXTRA_RULES. "
+            'Until then mail of types "ticket.*" is held.',
+        ),
+        (
+            {"TYPES": {"ticket.*": {"rules": {"blank": "of"}}}},
+            'NOTIFYGUARD["TYPES"]["ticket.*"]["rules"] is {\'blank\': \'of\'}, which cannot be '
+            'used. "blank" is "of". Did you mean "off"? Write one of "off", "report", "hold". '
+            'Until then mail of types "ticket.*" is held.',
+        ),
+        (
+            {"TYPES": {"ticket.*": {"max_age": 60}}},
+            'NOTIFYGUARD["TYPES"]["ticket.*"]["max_age"] is 60, which cannot be used. Write a '
+            "timedelta, such as timedelta(hours=2), more than 0 and at most 36500 days, or None "
+            'for as old as it likes. Until then mail of types "ticket.*" is held.',
+        ),
+        (
+            {"TYPES": {"ticket.*": {"on_stale": "expires"}}},
+            'NOTIFYGUARD["TYPES"]["ticket.*"]["on_stale"] is "expires", which cannot be used. '
+            'Did you mean "expire"? Write one of "hold", "expire".',
+        ),
+        (
+            {"ALLOW_RECIPIENTS": "example.com"},
+            'NOTIFYGUARD["ALLOW_RECIPIENTS"] is "example.com", which cannot be used. Write a '
+            'list, such as ["example.com"], or None to allow everybody. '
+            "Until then all mail is held.",
+        ),
+        (
+            {"ALLOW_RECIPIENTS": ["a@b@c"]},
+            "NOTIFYGUARD[\"ALLOW_RECIPIENTS\"] is ['a@b@c'], which cannot be used. Item 0 is "
+            '"a@b@c". Write an address ("ann@example.com"), a domain ("example.com") or a glob '
+            '("*@example.com"). Until then all mail is held.',
         ),
         (
             {"EXTRA_RULES": ["a.b", "c"]},
@@ -241,6 +296,15 @@ def test_all_problems_are_found_together():
         ("REPLACE_SMTP_BACKEND", "yes"),
         ("RETENTION", 90),
         ("FROZEN_CLASSES", ["a b.c"]),
+        ("ALLOW_RECIPIENTS", {"example.com"}),
+        ("ALLOW_RECIPIENTS", [None]),
+        ("ALLOW_RECIPIENTS", ["example.com", ""]),
+        ("ALLOW_RECIPIENTS", ["@example.com"]),
+        ("ALLOW_RECIPIENTS", ["ann@"]),
+        ("ALLOW_RECIPIENTS", ["Ann <ann@example.com>"]),
+        ("ALLOW_RECIPIENTS", ["ann@example.com, bob@example.com"]),
+        ("ALLOW_RECIPIENTS", ["a..example"]),
+        ("ALLOW_RECIPIENTS", ["ann?@example.com"]),
     ],
 )
 def test_what_cannot_be_used_falls_back_or_stops(name: str, value: Any):
@@ -274,7 +338,7 @@ def test_a_slip_in_the_name_of_a_setting_that_stops_is_a_stop(name: str):
 
 @pytest.mark.parametrize(
     ("name", "sending"),
-    [("ALLOW_RECIPIENTS", "hold"), ("WHATEVER", "open"), (7, "open")],
+    [("ALLOW_RECIPIENT", "hold"), ("WHATEVER", "open"), (7, "open")],
 )
 def test_an_unknown_setting_stops_only_where_ignoring_it_lets_mail_out(name: Any, sending: str):
     assert only_problem({name: ["x"]}).kind is conf.Kind.UNKNOWN
@@ -420,7 +484,9 @@ def test_the_project_has_the_last_word_on_the_known_types():
     settings = conf.read(
         {"TYPES": {"django.admins": {"critical": False}, "allauth.mfa": {"critical": False}}}
     )
-    assert settings.for_type("django.admins") == conf.TypeOptions(in_transaction="now")
+    assert settings.for_type("django.admins") == conf.TypeOptions(
+        in_transaction="now", rules=KNOWN_TYPES["django.admins"]["rules"]
+    )
     assert not settings.for_type("allauth.mfa").critical
     assert settings.for_type("allauth.login_code").critical
 
@@ -474,3 +540,24 @@ def test_the_namespace_is_asked_for_each_time(namespace: Any, expected: str):
 def test_a_namespace_is_never_guessed(namespace: Any):
     with pytest.raises(InvalidSettings, match="NAMESPACE"):
         conf.read({"NAMESPACE": namespace}).current_namespace()
+
+
+def test_rules_are_switched_one_by_one_and_the_more_specific_pattern_wins():
+    settings = conf.read(
+        {
+            "TYPES": {
+                "*": {"rules": {"blank": "off", "unrendered": "hold"}},
+                "ticket.*": {"rules": {"blank": "report"}},
+            }
+        }
+    )
+    assert settings.for_type("ticket.new").rules == {"blank": "report", "unrendered": "hold"}
+    assert settings.for_type("order.new").rules == {"blank": "off", "unrendered": "hold"}
+
+
+def test_no_age_and_no_list_are_what_they_say():
+    settings = conf.read({"TYPES": {"a": {"max_age": None}}, "ALLOW_RECIPIENTS": None})
+    assert settings.problems == ()
+    assert settings.for_type("a").max_age is None
+    assert settings.allow_recipients is None
+    assert conf.read({"ALLOW_RECIPIENTS": []}).allow_recipients == ()

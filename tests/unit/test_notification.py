@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
@@ -61,8 +62,22 @@ def test_a_message_nobody_identified_has_none():
 )
 def test_what_is_said_on_a_message_travels_with_it(travel):
     message = EmailMessage()
-    identify(message, "ticket.modified", key=7)
-    assert identified(travel(message)) == Notification("ticket.modified", "7")
+    identify(message, "ticket.modified", key=7, max_age=timedelta(minutes=90))
+    assert identified(travel(message)) == Notification(
+        "ticket.modified", "7", timedelta(minutes=90)
+    )
+
+
+@pytest.mark.parametrize("age", [60, "2h", 1.5])
+def test_an_age_is_a_timedelta(age):
+    with pytest.raises(TypeError, match=r"max_age is a timedelta such as timedelta\(hours=2\)"):
+        notification_of("ticket.modified", max_age=age)
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(hours=-1), timedelta.max])
+def test_an_age_is_more_than_nothing_and_within_a_century(age):
+    with pytest.raises(ValueError, match="write more than 0 and at most 36500 days"):
+        notification_of("ticket.modified", max_age=age)
 
 
 def test_the_last_word_on_a_message_counts():

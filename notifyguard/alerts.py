@@ -1,0 +1,142 @@
+"""Alerts: somebody is told that mail is held; for each type and rule, not for each mail.
+
+The process that holds tells at once, the sweeper sums up the rest. What is said
+holds counts, types and commands, never an address, a subject or a body.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from shlex import quote
+
+from django.core.mail import mail_admins
+from django.db import transaction
+from django.utils import timezone
+
+from notifyguard import context, database
+from notifyguard.database import Standing
+from notifyguard.ledger import alerts
+from notifyguard.ledger.alerts import Pair, Untold
+from notifyguard.models import Alert
+from notifyguard.signals import held
+
+logger = logging.getLogger("notifyguard")
+
+QUIET = 10
+"""Seconds for which a process does not ask again about the same type and rule."""
+
+LISTED = 50
+"""Types and rules that one mail names."""
+
+_EVERYTHING: Pair = ("", "")
+_quiet_until: dict[Pair, float] = {}
+
+
+def after_holding(pairs: Iterable[Pair]) -> None:
+    """Tell that this process holds messages, once they are committed; raise nothing.
+
+    Args:
+        pairs: types and rules of what is held.
+    """
+    news = frozenset(filter(_is_due, pairs))
+    if not news:
+        return
+    with _harmless():
+        if database.standing() is not Standing.CALLER:
+            _tell(news)
+        elif database.connection().in_atomic_block:
+            # A rollback takes back what is held, and the news of it.
+            transaction.on_commit(partial(_tell, news), using=database.alias(), robust=True)
+
+
+def sum_up() -> None:
+    """Tell of everything that is held and that nobody was told of; for the sweeper."""
+    if _is_due(_EVERYTHING):
+        _tell(None)
+
+
+def _is_due(pair: Pair) -> bool:
+    return time.monotonic() >= _quiet_until.get(pair, 0)
+
+
+def _tell(pairs: Collection[Pair] | None) -> None:
+    for pair in pairs or [_EVERYTHING]:
+        _quiet_until[pair] = time.monotonic() + QUIET
+    with _harmless():
+        if alerts.untold(pairs) and alerts.take_turn():
+            # Asked again: somebody else may have told meanwhile.
+            _send(alerts.untold(pairs))
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Log whatever is raised inside: who sends a mail must not suffer from an alert."""
+    try:
+        yield
+    except Exception as error:
+        # Its name alone: what a server or database says may hold addresses.
+        logger.error("notifyguard: could not send an alert: %s", type(error).__name__)
+
+
+def _send(groups: Sequence[Untold]) -> None:
+    """Tell by log, signal and mail; written down last, so that a crash repeats it at worst."""
+    if not groups:
+        return
+    for group in groups:
+        logger.warning(
+            "notifyguard: mail of type %s is held by rule %s: %d wait, %d of them new",
+            *(group.type, group.rule, group.waiting, group.fresh),
+        )
+        held.send_robust(Alert, **group._asdict())
+    with context.unsaid():
+        mail_admins(_subject(groups), _body(groups))
+    alerts.told(groups)
+
+
+def _subject(groups: Sequence[Untold]) -> str:
+    fresh = sum(group.fresh for group in groups)
+    of = groups[0].type if len(groups) == 1 else f"{len(groups)} kinds"
+    return f"notifyguard holds mail: {fresh} new of {of}"
+
+
+def _body(groups: Sequence[Untold]) -> str:
+    listed = "\n".join(_paragraph(group) for group in groups[:LISTED])
+    left = len(groups) - LISTED
+    more = f"\n… and {left} more kinds.\n" if left > 0 else ""
+    return _TEXT.format(listed=listed, more=more)
+
+
+def _paragraph(group: Untold) -> str:
+    what = quote(group.type)
+    return _GROUP.format(
+        **group._asdict() | {"oldest": _in_utc(group.oldest)},
+        release=f"manage.py notifyguard release {what} --rule {quote(group.rule)}",
+        discard=f"manage.py notifyguard discard-held {what} --rule {quote(group.rule)}",
+    )
+
+
+def _in_utc(at: datetime) -> str:
+    aware = at if timezone.is_aware(at) else timezone.make_aware(at)
+    return f"{aware.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+_GROUP = """\
+{type}, held by rule {rule}
+  deliveries that wait: {waiting}, new since the last alert: {fresh}, the oldest from {oldest}
+  let go:  {release} --reason "..."
+  discard: {discard} --reason "..."
+"""
+_TEXT = """\
+Mail is held back and waits for somebody to decide. Nothing of it is lost.
+
+{listed}{more}
+Look first: manage.py notifyguard held
+
+The next alert on the same type and rule comes in an hour at the earliest; on what a
+person has stopped, by a switch or by ALLOW_RECIPIENTS, in a day.
+"""

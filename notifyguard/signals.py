@@ -1,0 +1,20 @@
+"""Django signals of this app."""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+held = Signal()
+"""Messages of a type are held by a rule: sent once for each type, rule and window.
+
+Sent to receivers after what is held is committed, by the process that holds or by the
+sweeper. A receiver that raises is logged and harms nobody.
+
+Arguments:
+    sender: ``notifyguard.models.Alert``.
+    type: the notification type.
+    rule: the name of the rule that holds.
+    waiting: how many deliveries of it wait now.
+    fresh: how many of these were held since somebody was last told.
+    oldest: when the first of those that wait was held.
+"""
