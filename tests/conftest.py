@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 from django.db import connection
 
 from tests import services
+
+# How long examples take depends on what else the machine does; what they find does not.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
