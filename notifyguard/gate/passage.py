@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from notifyguard import ledger, outcomes, switchboard
+from django.db import transaction
+
+from notifyguard import database, ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
-from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
+from notifyguard.channels.passes import Pass
+from notifyguard.channels.transport import (
+    Receipt,
+    Transport,
+    is_queue,
+    is_synchronous,
+    transport_for,
+)
 from notifyguard.conf import Settings
 from notifyguard.decision import State
 from notifyguard.gate import handover, late
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
-from notifyguard.ledger import Entry, collisions
+from notifyguard.ledger import Entry, collisions, handed_on
 from notifyguard.switchboard import Board
 
 
@@ -34,7 +43,7 @@ class Passage:
         self.settings = settings
         self.transport: Transport = transport_for(backend, inner)
         self.inner = inner
-        self._synchronous = is_synchronous(backend)
+        self._gives_pass = not is_synchronous(backend)
         self._open = False
         self.raised: Exception | None = None
 
@@ -108,18 +117,23 @@ class Passage:
     def deliver(self, case: Case) -> list[Entry]:
         """Hand the message over; return its entries with what that proved.
 
+        Nothing is left to confirm of what a queue took: that it was sent is for the
+        second stop to say.
+
         Raises:
             Exception: what the backend raised, once the outcome is in the ledger.
         """
         message = case.prepared
-        if not self._synchronous:
-            board = switchboard.last_known()
-            message = passes.with_pass(message, case.dispatch.id, board.salt)
-        before = dict(getattr(message, "__dict__", {}))
+        if self._gives_pass:
+            message = _with_pass(message, case)
+        before = passes.attributes(message)
         receipt = self._handed_over(case, message)
         if message is not case.dispatch.message:
             passes.give_back(message, before, case.dispatch.message)
         case.returned = receipt.returned
+        if receipt.error is None and is_queue(self.backend):
+            self._hand_on(case)
+            return []
         entries = case.receive(receipt)
         if receipt.error is not None:
             self.confirm(entries)
@@ -133,6 +147,16 @@ class Passage:
             with late.logged("confirm"):
                 ledger.confirm(entries)
                 late.record_late()
+
+    def _hand_on(self, case: Case) -> None:
+        with late.logged("record a hand-over to a queue"):
+            handed_on.hand_on(case.passing, email.label_of(self.backend))
+            ours = database.connection()
+            if ours.in_atomic_block:
+                # A broker's worker may come back with it before our rows can be seen.
+                fold = partial(handed_on.fold, case.dispatch.id)
+                transaction.on_commit(fold, using=ours.alias, robust=True)
+        case.settle(case.passing)
 
     def _handed_over(self, case: Case, message: Any) -> Receipt:
         try:
@@ -157,6 +181,15 @@ class Passage:
             else:
                 ledger.note(entries)
         case.settle(entries)
+
+
+def _with_pass(message: Any, case: Case) -> Any:
+    salt = switchboard.last_known().salt
+    if not salt:
+        return message  # without a ledger nothing was recorded that it could stand for
+    attempt = max(entry.attempt for entry in case.passing)
+    given = Pass(case.dispatch.id, attempt, case.dispatch.notification.type)
+    return passes.with_pass(message, given, salt)
 
 
 def combined(returned: list[Any]) -> Any:

@@ -1,0 +1,172 @@
+"""One message that came back from a queue, with the rows of its first stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+from notifyguard import ledger
+from notifyguard.channels import email
+from notifyguard.channels.email import Dispatch
+from notifyguard.channels.freezing import freeze
+from notifyguard.channels.passes import Pass
+from notifyguard.conf import Settings
+from notifyguard.decision import Decision, State
+from notifyguard.gate import late
+from notifyguard.gate.case import Case, duplicates, failed, stop
+from notifyguard.gate.passage import Passage
+from notifyguard.ledger import Entry, handed_on, rows
+from notifyguard.models import Delivery
+from notifyguard.notification import Notification
+from notifyguard.switchboard import Board
+
+
+class Arrival(Passage):
+    """The steps of a message whose rows were written where it was judged.
+
+    Where no row can be seen, since they are not committed yet or were rolled back, it
+    writes rows of its own, which replace those of the first stop once they appear.
+
+    Args:
+        backend, inner, settings: as of any passage.
+        message: as the queue brings it.
+        given: its pass.
+    """
+
+    def __init__(
+        self,
+        backend: Any,
+        inner: Callable[[Any], Any],
+        settings: Settings,
+        message: Any,
+        given: Pass,
+    ) -> None:
+        super().__init__(backend, inner, settings)
+        self.message = message
+        self.given = given
+        self.case = Case(_dispatch(message, given, backend), settings)
+        self._gives_pass = False
+        self._own = self._marked = False
+        self._aside = handed_on.can_step_aside()
+
+    def find(self) -> list[str]:
+        """Take up the entries that may leave; return the recipients that nobody judged."""
+        case = self.case
+        recipients = [to for to in case.dispatch.recipients if to not in case.outcomes]
+        found = self._found(recipients)
+        self._own = self._writes_own(found)
+        if self._own:
+            case.passing = self.own_entries("observed duplicate" if found else "")
+            return []
+        entries = {to: rows.entry_of(row) for to, row in found.items()}
+        case.passing = [
+            entries[to] for to, row in found.items() if handed_on.may_leave(row, self.given.attempt)
+        ]
+        case.settle(duplicates([each for each in entries.values() if each not in case.passing]))
+        return [to for to in recipients if to not in entries]
+
+    def own_entries(self, rule: str = "") -> list[Entry]:
+        """Return entries for new rows, which count as having been at the second stop."""
+        entries = self.case.entries()
+        for entry in entries:
+            entry.attempt, entry.rule = self.given.attempt + 1, rule
+        return entries
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its rows may have been deleted for their age: nobody knows if it was sent."""
+        # The dispatch tells when it was made (RFC 9562, version 7).
+        made = datetime.fromtimestamp((self.given.dispatch.int >> 80) / 1000, UTC)
+        return self._own and made < datetime.now(UTC) - self.settings.retention.deliveries
+
+    def keep(self, decision: Decision, board: Board) -> None:
+        """Hold or discard what may leave, for the backend that it was about to leave by.
+
+        Raises:
+            StaleBoard: a switch was set meanwhile; nothing was written.
+        """
+        case = self.case
+        for entry in case.passing:
+            stop(entry, decision)
+            entry.backend = case.dispatch.backend
+        frozen = freeze(self.message)
+        with self.ledger():
+            if self._own:
+                kept = ledger.record(case.passing, board.generation, frozen)
+            else:
+                attempt = self.given.attempt
+                kept = handed_on.stop(case.passing, attempt, board.generation, frozen)
+        case.settle(kept)
+        case.settle(duplicates(case.passing))
+
+    def mark(self, board: Board) -> list[Entry]:
+        """Commit the point of no return; return the entries that may leave now.
+
+        Raises:
+            StaleBoard: a switch was set meanwhile; nothing was written.
+        """
+        entries = self.case.passing
+        with self.ledger():
+            if self._own:
+                for entry in entries:
+                    entry.state = State.IN_FLIGHT
+                marked = ledger.record(entries, board.generation)
+            else:
+                marked = handed_on.mark(entries, self.given.attempt, board.generation)
+        self._marked = True
+        return marked
+
+    def confirm(self, entries: Sequence[Entry]) -> None:
+        """Write outcomes, as ``Passage.confirm`` does."""
+        with self.ledger():
+            super().confirm(entries)
+
+    def ledger(self) -> AbstractContextManager[None]:
+        """Work on the ledger in commits of our own, where the database lets us."""
+        return handed_on.aside() if self._aside else nullcontext()
+
+    def _found(self, recipients: Sequence[str]) -> dict[str, Delivery]:
+        with self.ledger():
+            found = handed_on.find(self.given.dispatch, recipients)
+        if not found and self._aside:
+            # Written in the very transaction that is open: it can only be changed there.
+            found = handed_on.find(self.given.dispatch, recipients)
+            self._aside = not found
+        return found
+
+    def _writes_own(self, found: Mapping[str, Delivery]) -> bool:
+        if not found:
+            with self.ledger():
+                return not handed_on.is_known(self.given.dispatch)
+        gone = not any(handed_on.may_leave(row, self.given.attempt) for row in found.values())
+        # What was sent before is a duplicate, which this mode only reports.
+        return gone and self.settings.mode == "observe"
+
+    def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
+        reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
+        entries = failed(case.passing, rule, reason or "The backend could not connect.")
+        with late.logged("record a failure"), self.ledger():
+            if self._marked:
+                ledger.confirm(entries)
+            elif self._own:
+                ledger.note(entries)
+            else:
+                handed_on.give_up(entries, self.given.attempt)
+        case.settle(entries)
+
+
+def _dispatch(message: Any, given: Pass, backend: Any) -> Dispatch:
+    """Return the dispatch as far as it can be told here; its rows know the rest."""
+    return Dispatch(
+        id=given.dispatch,
+        message=message,
+        notification=Notification(given.type),
+        recipients=email.recipients_of(message),
+        origin="",
+        call_site="",
+        task_id="",
+        backend=email.label_of(backend),
+        subject=email.storable(getattr(message, "subject", ""), 200),
+    )
