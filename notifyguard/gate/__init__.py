@@ -21,7 +21,15 @@ from notifyguard import conf, database
 from notifyguard.channels import passes
 from notifyguard.channels.transport import is_queue
 from notifyguard.database import Standing
-from notifyguard.gate import handover, inline, light, loop, second_stop, transactional
+from notifyguard.gate import (
+    borrowed,
+    handover,
+    inline,
+    light,
+    loop,
+    second_stop,
+    transactional,
+)
 from notifyguard.gate.passage import Passage
 
 __all__ = ["send_messages"]
@@ -56,6 +64,7 @@ def send_messages(backend: Any, inner: Inner, messages: Any) -> Any:
     if light.applies(settings):
         with passes.taken_off(batch):
             return light.send(backend, inner, batch, given)
+    borrowed.watch()
     if any(passes.claims_pass(message) for message in batch):
         return loop.run(partial(second_stop.send, backend, inner, batch, settings))
     return loop.run(partial(_take_way, Passage(backend, inner, settings), batch))
