@@ -15,9 +15,9 @@ from notifyguard.channels.passes import Pass
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, State
 from notifyguard.gate import late
-from notifyguard.gate.case import Case, duplicates, failed, stop
+from notifyguard.gate.case import Case, failed, stop
 from notifyguard.gate.passage import Passage
-from notifyguard.ledger import Entry, handed_on, rows
+from notifyguard.ledger import Entry, beside, came_back, collisions, rows
 from notifyguard.models import Delivery
 from notifyguard.notification import Notification
 from notifyguard.switchboard import Board
@@ -49,7 +49,7 @@ class Arrival(Passage):
         self.case = Case(_dispatch(message, given, backend), settings)
         self._gives_pass = False
         self._own = self._marked = False
-        self._aside = handed_on.can_step_aside()
+        self._aside = beside.is_possible()
 
     def find(self) -> list[str]:
         """Take up the entries that may leave; return the recipients that nobody judged."""
@@ -62,9 +62,9 @@ class Arrival(Passage):
             return []
         entries = {to: rows.entry_of(row) for to, row in found.items()}
         case.passing = [
-            entries[to] for to, row in found.items() if handed_on.may_leave(row, self.given.attempt)
+            entries[to] for to, row in found.items() if came_back.may_leave(row, self.given.attempt)
         ]
-        case.settle(duplicates([each for each in entries.values() if each not in case.passing]))
+        self.leave_out([each for each in entries.values() if each not in case.passing])
         return [to for to in recipients if to not in entries]
 
     def own_entries(self, rule: str = "") -> list[Entry]:
@@ -97,9 +97,9 @@ class Arrival(Passage):
                 kept = ledger.record(case.passing, board.generation, frozen)
             else:
                 attempt = self.given.attempt
-                kept = handed_on.stop(case.passing, attempt, board.generation, frozen)
+                kept = came_back.stop(case.passing, attempt, board.generation, frozen)
         case.settle(kept)
-        case.settle(duplicates(case.passing))
+        self.leave_out(case.passing)
 
     def mark(self, board: Board) -> list[Entry]:
         """Commit the point of no return; return the entries that may leave now.
@@ -114,9 +114,15 @@ class Arrival(Passage):
                     entry.state = State.IN_FLIGHT
                 marked = ledger.record(entries, board.generation)
             else:
-                marked = handed_on.mark(entries, self.given.attempt, board.generation)
+                marked = came_back.mark(entries, self.given.attempt, board.generation)
         self._marked = True
         return marked
+
+    def leave_out(self, entries: Sequence[Entry]) -> None:
+        """Settle what somebody else sends, or has sent."""
+        for entry in entries:
+            collisions.make_duplicate(entry)
+        self.case.settle(entries)
 
     def confirm(self, entries: Sequence[Entry]) -> None:
         """Write outcomes, as ``Passage.confirm`` does."""
@@ -125,24 +131,25 @@ class Arrival(Passage):
 
     def ledger(self) -> AbstractContextManager[None]:
         """Work on the ledger in commits of our own, where the database lets us."""
-        return handed_on.aside() if self._aside else nullcontext()
+        return beside.the_caller() if self._aside else nullcontext()
 
     def _found(self, recipients: Sequence[str]) -> dict[str, Delivery]:
         with self.ledger():
-            found = handed_on.find(self.given.dispatch, recipients)
+            found = came_back.find(self.given.dispatch, recipients)
         if not found and self._aside:
             # Written in the very transaction that is open: it can only be changed there.
-            found = handed_on.find(self.given.dispatch, recipients)
+            found = came_back.find(self.given.dispatch, recipients)
             self._aside = not found
         return found
 
     def _writes_own(self, found: Mapping[str, Delivery]) -> bool:
         if not found:
             with self.ledger():
-                return not handed_on.is_known(self.given.dispatch)
-        gone = not any(handed_on.may_leave(row, self.given.attempt) for row in found.values())
+                return not came_back.is_known(self.given.dispatch)
+        if self.settings.mode != "observe":
+            return False
         # What was sent before is a duplicate, which this mode only reports.
-        return gone and self.settings.mode == "observe"
+        return not any(came_back.may_leave(row, self.given.attempt) for row in found.values())
 
     def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
@@ -153,7 +160,7 @@ class Arrival(Passage):
             elif self._own:
                 ledger.note(entries)
             else:
-                handed_on.give_up(entries, self.given.attempt)
+                came_back.give_up(entries, self.given.attempt)
         case.settle(entries)
 
 

@@ -21,6 +21,7 @@ from notifyguard.channels.transport import (
     transport_for,
 )
 from notifyguard.conf import Settings
+from notifyguard.database import Standing
 from notifyguard.decision import State
 from notifyguard.gate import handover, late
 from notifyguard.gate.case import Case, failed
@@ -135,6 +136,8 @@ class Passage:
             self._hand_on(case)
             return []
         entries = case.receive(receipt)
+        if self._gives_pass:
+            entries = self._not_overtaken(case, entries)
         if receipt.error is not None:
             self.confirm(entries)
             self.raised = receipt.error
@@ -149,14 +152,21 @@ class Passage:
                 late.record_late()
 
     def _hand_on(self, case: Case) -> None:
-        with late.logged("record a hand-over to a queue"):
-            handed_on.hand_on(case.passing, email.label_of(self.backend))
-            ours = database.connection()
-            if ours.in_atomic_block:
-                # A broker's worker may come back with it before our rows can be seen.
-                fold = partial(handed_on.fold, case.dispatch.id)
-                transaction.on_commit(fold, using=ours.alias, robust=True)
+        """Record that a queue has the message; without a ledger nothing says that it waits."""
+        if switchboard.last_known() is not switchboard.NO_LEDGER:
+            with late.logged("record a hand-over to a queue"):
+                handed_on.hand_on(case.passing, email.label_of(self.backend))
+                if database.standing() is Standing.CALLER:
+                    _fold_on_commit(case)
         case.settle(case.passing)
+
+    def _not_overtaken(self, case: Case, entries: list[Entry]) -> list[Entry]:
+        """Leave out what came to the second stop meanwhile: theirs is the better word."""
+        overtaken: list[Entry] = []
+        with late.logged("look for what came back"):
+            overtaken = handed_on.overtaken(entries)
+        case.settle(overtaken)
+        return [entry for entry in entries if entry not in overtaken]
 
     def _handed_over(self, case: Case, message: Any) -> Receipt:
         try:
@@ -181,6 +191,14 @@ class Passage:
             else:
                 ledger.note(entries)
         case.settle(entries)
+
+
+def _fold_on_commit(case: Case) -> None:
+    """A broker's worker may come back with the message before our rows can be seen."""
+    ours = database.connection()
+    if ours.in_atomic_block:
+        fold = partial(handed_on.fold, case.dispatch.id)
+        transaction.on_commit(fold, using=ours.alias, robust=True)
 
 
 def _with_pass(message: Any, case: Case) -> Any:

@@ -21,7 +21,6 @@ from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.gate import failures, handover, late, loop
 from notifyguard.gate.arrival import Arrival
-from notifyguard.gate.case import duplicates
 from notifyguard.gate.passage import combined
 from notifyguard.ledger import StaleBoard
 from notifyguard.switchboard import Board, Ruling
@@ -86,7 +85,7 @@ def _hand_over(arrival: Arrival, board: Board) -> Any:
         elif case.passing and arrival.prepare(case):
             marked = arrival.mark(board)
             lost = [entry for entry in case.passing if entry not in marked]
-            case.settle(duplicates(lost))
+            arrival.leave_out(lost)
             if case.passing and (not lost or arrival.prepare(case)):
                 arrival.confirm(arrival.deliver(case))
         return combined([case.returned, *_send_to_added(arrival, added)])

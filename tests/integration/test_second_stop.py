@@ -16,8 +16,9 @@ from django.utils import timezone
 import notifyguard
 from notifyguard import clock, ledger, sweeper, switchboard
 from notifyguard.channels import passes, transport
-from notifyguard.decision import Sending
-from notifyguard.ledger import handed_on, held, uncertain
+from notifyguard.decision import Sending, State
+from notifyguard.ledger import came_back, handed_on, held, uncertain
+from notifyguard.ledger import queue as waiting
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from notifyguard.notification import PASS_HEADER
 from tests.mailbox import closed_port, letter, outcomes, rows, states, use_backend, use_server
@@ -186,6 +187,24 @@ def test_what_was_released_into_such_a_queue_leaves_as_well(unknown_queue, mailb
     assert [(row.state, row.rule) for row in rows()] == [("sent", "released")]
     assert [worker_sends(), worker_sends()] == [1, 0]
     assert mailbox.recipients() == [ANN]
+
+
+def test_a_backend_that_sends_a_copy_itself_is_confirmed_by_what_the_copy_did(
+    mailbox, monkeypatch, caplog
+):
+    class Wrapper(BaseEmailBackend):
+        def send_messages(self, email_messages):
+            return sum(copy.deepcopy(message).send() for message in email_messages)
+
+    message = letter(ANN, key="1")
+    assert Wrapper().send_messages([message]) == 1
+    assert (states(), outcomes(message)) == (["sent"], {ANN: "sent"})
+    refused = letter("refuse-550@example.com", key="1")
+    with pytest.raises(Exception, match="550"):
+        Wrapper().send_messages([refused])
+    assert states() == ["failed", "sent"]
+    assert Claim.objects.count() == 1
+    assert caplog.records == []
 
 
 # Failures at the second stop.
@@ -374,6 +393,7 @@ def test_a_slow_queue_is_waited_for_and_then_somebody_should_look(queue, mailbox
     assert sweeper.sweep().uncertain == 0
     assert states() == ["queued"]
     late()
+    assert waiting.take(10) == []  # ours has nothing to send: the queue has the message
     assert sweeper.sweep().uncertain == 1
     (row,) = uncertain.uncertain()
     assert (row.rule, row.wake_at) == ("handed on", clock.never())
@@ -394,7 +414,7 @@ def test_what_a_person_has_resolved_does_not_leave_any_more(queue, mailbox):
 def test_a_worker_that_dies_leaves_it_uncertain_after_the_lease(queue, mailbox):
     enqueue(letter(ANN, key="1"))
     entry = ledger.rows.entry_of(rows()[0])
-    handed_on.mark([entry], 1, switchboard.board(fresh=True).generation)
+    came_back.mark([entry], 1, switchboard.board(fresh=True).generation)
     assert ledger.leases.in_the_air() == 1
     late(state="in_flight")
     assert sweeper.sweep().uncertain == 1
@@ -409,7 +429,7 @@ def test_what_comes_back_before_its_rows_is_recorded_once(queue, mailbox):
     given = passes.Pass(ledger.new_id(), 1, "ticket.modified")
     early = passes.with_pass(letter(ANN), given, switchboard.board().salt)
     assert [early.send(), early.send()] == [1, 0]
-    entry = ledger.Entry(given.dispatch, given.type, ANN, state=ledger.rows.State.IN_FLIGHT)
+    entry = ledger.Entry(given.dispatch, given.type, ANN, state=State.IN_FLIGHT)
     ledger.note([entry])
     handed_on.hand_on([entry], "queue")
     assert states() == ["queued", "sent"]
@@ -465,6 +485,21 @@ def test_the_pass_never_reaches_the_last_backend(queue, mailbox, wire, settings,
     for headers in wire.given:
         assert headers == {"X-Kept": "1"}
     assert PASS_HEADER in message.extra_headers  # the queue may try again
+
+
+def test_what_the_last_backend_writes_is_left_for_the_queue_to_see(queue, mailbox, monkeypatch):
+    class Reporting(Worker):
+        def send_messages(self, email_messages):
+            for message in email_messages:
+                message.extra_headers["X-Sent-By"] = "provider"
+                message.anymail_status = "sent"
+            return len(email_messages)
+
+    enqueue(letter(ANN))
+    message = taken()
+    assert Reporting().send_messages([message]) == 1
+    assert message.anymail_status == "sent"
+    assert message.extra_headers["X-Sent-By"] == "provider"
 
 
 def test_nor_does_it_from_a_backend_that_extends_the_last_one(mailbox, wire):

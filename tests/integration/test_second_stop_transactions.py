@@ -9,10 +9,10 @@ from django.db import DatabaseError, transaction
 
 from notifyguard import ledger, sweeper, switchboard
 from notifyguard.channels import passes, transport
-from notifyguard.decision import Sending
+from notifyguard.decision import Sending, State
 from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.gate import late
-from notifyguard.ledger import handed_on
+from notifyguard.ledger import beside, came_back, handed_on
 from notifyguard.models import Delivery, FrozenMessage
 from tests.factories import UserFactory
 from tests.mailbox import letter, rows, states
@@ -28,10 +28,10 @@ def handed(*to, key="1", type="ticket.modified"):
     """A message as its queue brings it back, its rows as the first stop left them."""
     message = letter(*(to or [ANN]), key=key, type=type)
     given = passes.Pass(ledger.new_id(), 1, type)
-    states = {"state": ledger.rows.State.IN_FLIGHT}
-    entries = [ledger.Entry(given.dispatch, type, each, **states) for each in message.to]
+    entries = [ledger.Entry(given.dispatch, type, each) for each in message.to]
     board = switchboard.board(fresh=True)
     for entry in entries:
+        entry.state = State.IN_FLIGHT
         entry.key = ledger.key_of(board.salt, "", type, entry.recipient, key) if key else None
     if transaction.get_connection().in_atomic_block:
         ledger.note(entries)
@@ -109,10 +109,8 @@ def test_a_switch_set_by_another_is_seen_inside_a_long_transaction(mailbox):
 
 @BESIDE
 def test_a_switch_that_the_transaction_itself_has_set_does_not_hang(mailbox, monkeypatch):
-    monkeypatch.setitem(handed_on._WAIT_BRIEFLY, "postgresql", "SET LOCAL lock_timeout = '1s'")
-    monkeypatch.setitem(
-        handed_on._WAIT_BRIEFLY, "mysql", "SET SESSION innodb_lock_wait_timeout = 1"
-    )
+    monkeypatch.setitem(beside._WAIT_BRIEFLY, "postgresql", "SET LOCAL lock_timeout = '1s'")
+    monkeypatch.setitem(beside._WAIT_BRIEFLY, "mysql", "SET SESSION innodb_lock_wait_timeout = 1")
     message = handed()
     with transaction.atomic():
         stop()
@@ -121,6 +119,30 @@ def test_a_switch_that_the_transaction_itself_has_set_does_not_hang(mailbox, mon
     assert states() == ["queued"]
     assert message.send() == 0
     assert states() == ["held"]
+
+
+@BESIDE
+@pytest.mark.parametrize("inside", [False, True], ids=["autocommit", "atomic"])
+def test_a_switch_waits_for_the_mark_that_is_being_written(mailbox, monkeypatch, inside):
+    message = handed()
+    lock, flips = beside._lock, []
+
+    def lock_and_have_a_switch_set(connection):
+        generation = lock(connection)
+        flips.append(others.start(stop))
+        with pytest.raises(TimeoutError):
+            flips[0].result(0.5)
+        return generation
+
+    monkeypatch.setattr(beside, "_lock", lock_and_have_a_switch_set)
+    with threads(1) as others:
+        if inside:
+            with transaction.atomic():
+                assert message.send() == 1
+        else:
+            assert message.send() == 1
+    assert len(flips) == 1
+    assert mailbox.recipients() == [ANN]
 
 
 def test_rows_of_the_transaction_itself_are_changed_in_it(mailbox):
@@ -168,7 +190,7 @@ def test_what_was_sent_although_the_caller_rolled_back_is_recorded(mailbox, monk
 
 def test_a_dead_ledger_lets_nothing_leave_unmarked(mailbox, monkeypatch):
     message = handed()
-    monkeypatch.setattr(handed_on, "find", broken)
+    monkeypatch.setattr(came_back, "find", broken)
     with pytest.raises(LedgerUnavailable, match="let the queue try again"):
         message.send()
     assert mailbox.accepted() == []
@@ -183,7 +205,7 @@ def broken(*arguments):
 def test_critical_mail_leaves_all_the_same_and_is_recorded_late_and_once(mailbox, monkeypatch):
     message = handed(type="auth.password_reset")
     with monkeypatch.context() as patched:
-        patched.setattr(handed_on, "find", broken)
+        patched.setattr(came_back, "find", broken)
         assert message.send() == 1
     assert states() == ["queued"]
     late.record_late()
@@ -199,7 +221,7 @@ def test_but_not_what_a_switch_stops(mailbox, monkeypatch):
     message = handed(type="auth.password_reset")
     switchboard.set_switch("auth.password_reset", Sending.HOLD, reason="test", author="me")
     switchboard.board(fresh=True)
-    monkeypatch.setattr(handed_on, "find", broken)
+    monkeypatch.setattr(came_back, "find", broken)
     with pytest.raises(LedgerUnavailable):
         message.send()
     assert mailbox.accepted() == []
