@@ -10,7 +10,7 @@ from typing import Any
 from notifyguard import ledger
 from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
-from notifyguard.channels.freezing import freeze
+from notifyguard.channels.freezing import Frozen, freeze
 from notifyguard.channels.passes import Pass
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, State
@@ -33,6 +33,9 @@ class Arrival(Passage):
         backend, inner, settings: as of any passage.
         message: as the queue brings it.
         given: its pass.
+
+    Attributes:
+        is_forgotten: its rows may have been pruned; whether it was sent is not known.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Arrival(Passage):
         self.case = Case(_dispatch(message, given, backend), settings)
         self._gives_pass = False
         self._own = self._marked = False
+        self.is_forgotten = False
         self._aside = beside.is_possible()
 
     def find(self) -> list[str]:
@@ -57,6 +61,7 @@ class Arrival(Passage):
         recipients = [to for to in case.dispatch.recipients if to not in case.outcomes]
         found = self._found(recipients)
         self._own = self._writes_own(found)
+        self.is_forgotten = self._own and not found and self._is_old()
         if self._own:
             case.passing = self.own_entries("observed duplicate" if found else "")
             return []
@@ -74,13 +79,6 @@ class Arrival(Passage):
             entry.attempt, entry.rule = self.given.attempt + 1, rule
         return entries
 
-    @property
-    def is_forgotten(self) -> bool:
-        """Whether its rows may have been deleted for their age: nobody knows if it was sent."""
-        # The dispatch tells when it was made (RFC 9562, version 7).
-        made = datetime.fromtimestamp((self.given.dispatch.int >> 80) / 1000, UTC)
-        return self._own and made < datetime.now(UTC) - self.settings.retention.deliveries
-
     def keep(self, decision: Decision, board: Board) -> None:
         """Hold or discard what may leave, for the backend that it was about to leave by.
 
@@ -94,7 +92,7 @@ class Arrival(Passage):
         frozen = freeze(self.message)
         with self.ledger():
             if self._own:
-                kept = ledger.record(case.passing, board.generation, frozen)
+                kept = self._record_own(board, frozen)
             else:
                 attempt = self.given.attempt
                 kept = came_back.stop(case.passing, attempt, board.generation, frozen)
@@ -112,7 +110,7 @@ class Arrival(Passage):
             if self._own:
                 for entry in entries:
                     entry.state = State.IN_FLIGHT
-                marked = ledger.record(entries, board.generation)
+                marked = self._record_own(board)
             else:
                 marked = came_back.mark(entries, self.given.attempt, board.generation)
         self._marked = True
@@ -126,7 +124,7 @@ class Arrival(Passage):
 
     def confirm(self, entries: Sequence[Entry]) -> None:
         """Write outcomes, as ``Passage.confirm`` does."""
-        with self.ledger():
+        with late.logged("confirm"), self.ledger():
             super().confirm(entries)
 
     def ledger(self) -> AbstractContextManager[None]:
@@ -150,6 +148,16 @@ class Arrival(Passage):
             return False
         # What was sent before is a duplicate, which this mode only reports.
         return not any(came_back.may_leave(row, self.given.attempt) for row in found.values())
+
+    def _is_old(self) -> bool:
+        """Whether its rows may have been deleted for their age: nobody knows if it was sent."""
+        # The dispatch tells when it was made (RFC 9562, version 7).
+        made = datetime.fromtimestamp((self.given.dispatch.int >> 80) / 1000, UTC)
+        return made < datetime.now(UTC) - self.settings.retention.deliveries
+
+    def _record_own(self, board: Board, frozen: Frozen | None = None) -> list[Entry]:
+        with beside.waiting_briefly():
+            return ledger.record(self.case.passing, board.generation, frozen)
 
     def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail

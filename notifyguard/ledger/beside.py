@@ -62,9 +62,23 @@ def locked() -> Iterator[tuple[BaseDatabaseWrapper, int | None]]:
             yield connection, _lock(connection)
 
 
+@contextmanager
+def waiting_briefly() -> Iterator[None]:
+    """Beside the caller, wait for locks a few seconds: its own are not freed by waiting."""
+    if not _is_aside.get():
+        yield
+        return
+    with database.short_transaction() as connection:
+        _wait_briefly(connection)
+        yield
+
+
 def _lock(connection: BaseDatabaseWrapper) -> int | None:
     if _is_aside.get():
-        # What the caller's transaction beside us has locked is not freed by waiting.
-        with connection.cursor() as cursor:
-            cursor.execute(_WAIT_BRIEFLY[connection.vendor])
+        _wait_briefly(connection)
     return statements.lock_generation(connection)
+
+
+def _wait_briefly(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_WAIT_BRIEFLY[connection.vendor])

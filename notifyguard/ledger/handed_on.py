@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from notifyguard import clock, database
@@ -75,6 +76,12 @@ def end_patience() -> int:
     overdue = rows.deliveries(connection).filter(state=State.QUEUED, rule=RULE, wake_at__lte=now)
     for dispatch in set(overdue.values_list("dispatch", flat=True)):
         fold(dispatch)
-    return overdue.update(
-        state=State.UNCERTAIN, reason=_LOST, changed_at=now, wake_at=clock.never()
+    return database.retrying(
+        partial(
+            overdue.update,
+            state=State.UNCERTAIN,
+            reason=_LOST,
+            changed_at=now,
+            wake_at=clock.never(),
+        )
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from threading import Barrier
+
 import pytest
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
@@ -53,6 +56,22 @@ def test_it_leaves_once(mailbox):
     assert message.send() == 0
     assert mailbox.recipients() == [ANN]
     assert states() == ["sent"]
+
+
+def test_of_workers_that_get_the_same_message_at_once_one_sends_it(mailbox):
+    messages = [handed(f"person{number}@example.com") for number in range(5)]
+    together = Barrier(4)
+
+    def work():
+        together.wait(TIMEOUT)
+        return [copy.deepcopy(message).send() for message in messages]
+
+    with threads(4) as workers:
+        for _ in range(4):
+            workers.start(work)
+        assert sum(map(sum, workers.wait())) == 5
+    assert mailbox.recipients() == [message.to[0] for message in messages]
+    assert states() == ["sent"] * 5
 
 
 @BESIDE
@@ -108,15 +127,18 @@ def test_a_switch_set_by_another_is_seen_inside_a_long_transaction(mailbox):
 
 
 @BESIDE
-def test_a_switch_that_the_transaction_itself_has_set_does_not_hang(mailbox, monkeypatch):
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_switch_that_the_transaction_itself_has_set_does_not_hang(mailbox, monkeypatch, seen):
     monkeypatch.setitem(beside._WAIT_BRIEFLY, "postgresql", "SET LOCAL lock_timeout = '1s'")
     monkeypatch.setitem(beside._WAIT_BRIEFLY, "mysql", "SET SESSION innodb_lock_wait_timeout = 1")
     message = handed()
+    if not seen:
+        Delivery.objects.all().delete()
     with transaction.atomic():
         stop()
         with pytest.raises(LedgerUnavailable, match="came back from its queue"):
             message.send()
-    assert states() == ["queued"]
+    assert states() == (["queued"] if seen else [])
     assert message.send() == 0
     assert states() == ["held"]
 
