@@ -14,6 +14,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.compat.celery_settings")
 django.setup()
 
 app = celery.Celery("tests", broker=os.environ["TESTS_BROKER"])
-app.conf.task_default_queue = os.environ["TESTS_QUEUE"]
 app.conf.imports = ["djcelery_email.tasks"]
 app.set_default()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
+import shutil
 import subprocess
 import sys
-import uuid
 from contextlib import contextmanager
 
 import django
@@ -27,7 +26,6 @@ pytestmark = [
 ]
 
 ANN, BOB = "ann@example.com", "bob@example.com"
-REDIS = ("127.0.0.1", 6379)
 
 
 @pytest.fixture
@@ -53,18 +51,21 @@ def eager(project):
 
 
 @pytest.fixture
-def broker(project):
-    """Real Redis, with a queue of this test's own."""
-    try:
-        socket.create_connection(REDIS, timeout=services.TIMEOUT).close()
-    except OSError:
-        reason = "needs redis: nothing answers at 127.0.0.1:6379"
-        (pytest.fail if services.in_ci() else pytest.skip)(reason)
-    project.conf.broker_url = "redis://127.0.0.1:6379/13"
-    project.conf.task_default_queue = f"notifyguard-{uuid.uuid4()}"
-    yield project
-    with project.connection_for_write() as connection:
-        connection.default_channel.queue_purge(project.conf.task_default_queue)
+def broker(project, tmp_path):
+    """Real Redis, in a process of its own."""
+    program = shutil.which("redis-server")
+    if program is None:
+        (pytest.fail if services.in_ci() else pytest.skip)("needs redis-server: install it")
+    path = tmp_path / "redis.sock"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", ""]
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as redis:
+        try:
+            # Its log says when it listens; read to the end, it could not fill the pipe.
+            assert any("ready to accept connections" in line.lower() for line in redis.stdout)
+            project.conf.broker_url = f"redis+socket://{path}"
+            yield project
+        finally:
+            redis.terminate()
 
 
 @contextmanager
@@ -73,7 +74,6 @@ def worker(app, environment, port):
     more = {
         "DJANGO_SETTINGS_MODULE": "tests.compat.celery_settings",
         "TESTS_BROKER": app.conf.broker_url,
-        "TESTS_QUEUE": app.conf.task_default_queue,
         "TESTS_SMTP_PORT": str(port),
     }
     celery = [sys.executable, "-m", "celery", "--app", "tests.compat.celery_project", "worker"]
