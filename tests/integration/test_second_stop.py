@@ -489,6 +489,8 @@ def test_the_pass_never_reaches_the_last_backend(queue, mailbox, wire, settings,
 
 def test_what_the_last_backend_writes_is_left_for_the_queue_to_see(queue, mailbox, monkeypatch):
     class Reporting(Worker):
+        __module__ = Worker.__module__
+
         def send_messages(self, email_messages):
             for message in email_messages:
                 message.extra_headers["X-Sent-By"] = "provider"
