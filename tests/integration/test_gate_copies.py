@@ -12,6 +12,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 import notifyguard
 from notifyguard import sweeper, switchboard
 from notifyguard.channels import email, passes
+from notifyguard.channels.freezing import freeze, thaw
 from notifyguard.decision import Sending
 from notifyguard.ledger import held
 from tests.mailbox import letter, outcomes, rows, use_backend
@@ -66,6 +67,11 @@ def test_a_smaller_copy_goes_through_pickle_deepcopy_and_can_be_smaller_still(ma
     assert pickle.loads(pickle.dumps(smaller)).recipients() == [ANN, BOB]
     assert copy.deepcopy(smaller).recipients() == [ANN, BOB]
     assert email.reduced(smaller, [BOB]).recipients() == [BOB]
+
+
+def test_a_smaller_copy_that_comes_out_of_a_queue_can_be_held(mailbox):
+    smaller = pickle.loads(pickle.dumps(email.reduced(with_books(ANN, BOB), [ANN])))
+    assert "recipients" not in vars(thaw(freeze(smaller)))
 
 
 def test_what_was_held_of_such_a_message_is_released_to_those_it_was_held_for(mailbox):
