@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from notifyguard import ledger
+from notifyguard import database, ledger, switchboard
 from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, freeze
 from notifyguard.channels.passes import Pass
 from notifyguard.conf import Settings
+from notifyguard.database import Standing
 from notifyguard.decision import Decision, State
 from notifyguard.gate import late
 from notifyguard.gate.case import Case, failed, stop
 from notifyguard.gate.passage import Passage
-from notifyguard.ledger import Entry, beside, came_back, collisions, rows
+from notifyguard.ledger import Entry, StaleBoard, beside, came_back, collisions, rows
 from notifyguard.models import Delivery
 from notifyguard.notification import Notification
 from notifyguard.switchboard import Board
+
+T = TypeVar("T")
 
 
 class Arrival(Passage):
@@ -90,12 +93,12 @@ class Arrival(Passage):
             stop(entry, decision)
             entry.backend = case.dispatch.backend
         frozen = freeze(self.message)
-        with self.ledger():
-            if self._own:
-                kept = self._record_own(board, frozen)
-            else:
-                attempt = self.given.attempt
-                kept = came_back.stop(case.passing, attempt, board.generation, frozen)
+        if self._own:
+            kept = self._record_own(board, frozen)
+        else:
+            attempt = self.given.attempt
+            stop_now = partial(came_back.stop, case.passing, attempt, board.generation, frozen)
+            kept = self._on_ledger(stop_now)
         case.settle(kept)
         self.leave_out(case.passing)
 
@@ -106,13 +109,14 @@ class Arrival(Passage):
             StaleBoard: a switch was set meanwhile; nothing was written.
         """
         entries = self.case.passing
-        with self.ledger():
-            if self._own:
-                for entry in entries:
-                    entry.state = State.IN_FLIGHT
-                marked = self._record_own(board)
-            else:
-                marked = came_back.mark(entries, self.given.attempt, board.generation)
+        if self._own:
+            for entry in entries:
+                entry.state = State.IN_FLIGHT
+            marked = self._record_own(board)
+        else:
+            attempt = self.given.attempt
+            mark_now = partial(came_back.mark, entries, attempt, board.generation)
+            marked = self._on_ledger(mark_now)
         self._marked = True
         return marked
 
@@ -124,26 +128,27 @@ class Arrival(Passage):
 
     def confirm(self, entries: Sequence[Entry]) -> None:
         """Write outcomes, as ``Passage.confirm`` does."""
-        with late.logged("confirm"), self.ledger():
-            super().confirm(entries)
+        if entries:
+            with late.logged("confirm"):
+                self._on_ledger(partial(ledger.confirm, entries))
+                late.record_late()
 
-    def ledger(self) -> AbstractContextManager[None]:
+    def _on_ledger(self, work: Callable[[], T]) -> T:
         """Work on the ledger in commits of our own, where the database lets us."""
-        return beside.the_caller() if self._aside else nullcontext()
+        return beside.run(work) if self._aside else work()
 
     def _found(self, recipients: Sequence[str]) -> dict[str, Delivery]:
-        with self.ledger():
-            found = came_back.find(self.given.dispatch, recipients)
+        find = partial(came_back.find, self.given.dispatch, recipients)
+        found = self._on_ledger(find)
         if not found and self._aside:
             # Written in the very transaction that is open: it can only be changed there.
-            found = came_back.find(self.given.dispatch, recipients)
+            found = find()
             self._aside = not found
         return found
 
     def _writes_own(self, found: Mapping[str, Delivery]) -> bool:
         if not found:
-            with self.ledger():
-                return not came_back.is_known(self.given.dispatch)
+            return not self._on_ledger(partial(came_back.is_known, self.given.dispatch))
         if self.settings.mode != "observe":
             return False
         # What was sent before is a duplicate, which this mode only reports.
@@ -156,19 +161,31 @@ class Arrival(Passage):
         return made < datetime.now(UTC) - self.settings.retention.deliveries
 
     def _record_own(self, board: Board, frozen: Frozen | None = None) -> list[Entry]:
-        with beside.waiting_briefly():
-            return ledger.record(self.case.passing, board.generation, frozen)
+        def record() -> list[Entry]:
+            if database.standing() is Standing.CALLER:
+                return self._note_own(board, frozen)
+            with beside.waiting_briefly():
+                return ledger.record(self.case.passing, board.generation, frozen)
+
+        return self._on_ledger(record)
+
+    def _note_own(self, board: Board, frozen: Frozen | None) -> list[Entry]:
+        """Without a lock, as everything in a transaction of the caller."""
+        if switchboard.generation_now() != board.generation:
+            raise StaleBoard
+        ledger.note(self.case.passing, frozen)
+        return self.case.passing
 
     def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
         entries = failed(case.passing, rule, reason or "The backend could not connect.")
-        with late.logged("record a failure"), self.ledger():
+        with late.logged("record a failure"):
             if self._marked:
-                ledger.confirm(entries)
+                self._on_ledger(partial(ledger.confirm, entries))
             elif self._own:
-                ledger.note(entries)
+                self._on_ledger(partial(ledger.note, entries))
             else:
-                came_back.give_up(entries, self.given.attempt)
+                self._on_ledger(partial(came_back.give_up, entries, self.given.attempt))
         case.settle(entries)
 
 

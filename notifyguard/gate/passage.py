@@ -6,6 +6,7 @@ The ways are ``inline``, ``transactional`` and ``kept``; each takes these steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import transaction

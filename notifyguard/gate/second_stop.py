@@ -8,10 +8,9 @@ makes of its own row. Then it is marked and confirmed like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError
+from django.db import Error as DatabaseFailure
 
 from notifyguard import context, outcomes, switchboard
 from notifyguard.channels import email, passes
@@ -19,7 +18,7 @@ from notifyguard.channels.transport import is_queue, is_silent
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
-from notifyguard.gate import failures, handover, late, loop
+from notifyguard.gate import failures, handover, late
 from notifyguard.gate.arrival import Arrival
 from notifyguard.gate.passage import combined
 from notifyguard.ledger import StaleBoard
@@ -28,7 +27,7 @@ from notifyguard.switchboard import Board, Ruling
 
 def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], settings: Settings) -> Any:
     """Hand over what may leave now; judge anew what has no valid pass."""
-    salt = loop.run(_salt)
+    salt = _salt()
     returned = []
     for message in batch:
         given = passes.read(message, salt)
@@ -37,7 +36,7 @@ def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], settings: 
                 returned.append(_judge_anew(backend, inner, message))
         else:
             arrival = Arrival(backend, inner, settings, message, given)
-            returned.append(loop.run(partial(_let_through, arrival)))
+            returned.append(_let_through(arrival))
     return combined(returned)
 
 
@@ -51,7 +50,7 @@ def _let_through(arrival: Arrival) -> Any:
                 return step(arrival, switchboard.board(fresh=fresh))
             except StaleBoard:
                 fresh = True
-    except (DatabaseError, InterfaceError) as error:
+    except DatabaseFailure as error:
         if error is arrival.raised:
             raise  # the backend's own
         return _without_ledger(arrival, error)
@@ -114,7 +113,7 @@ def _judge_anew(backend: Any, inner: Callable[[Any], Any], message: Any) -> Any:
     return gate.send_messages(backend, inner, [message])
 
 
-def _without_ledger(arrival: Arrival, error: Exception) -> Any:
+def _without_ledger(arrival: Arrival, error: DatabaseFailure) -> Any:
     """Decide on a message whose mark cannot be written: it may have left before.
 
     Whoever brought it still has it, and is told that it was not sent.
@@ -147,7 +146,7 @@ def _send_unmarked(arrival: Arrival, *, remember: bool) -> Any:
 def _salt() -> str:
     try:
         return switchboard.board().salt
-    except (DatabaseError, InterfaceError):
+    except DatabaseFailure:
         return switchboard.last_known().salt
 
 

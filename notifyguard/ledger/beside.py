@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from typing import TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,9 +15,11 @@ from notifyguard import database, switchboard
 from notifyguard.database import Standing
 from notifyguard.ledger import statements
 
+T = TypeVar("T")
+
 _WAIT_BRIEFLY = {
-    "postgresql": "SET LOCAL lock_timeout = '5s'",
-    "mysql": "SET SESSION innodb_lock_wait_timeout = 5",
+    "postgresql": "SET LOCAL lock_timeout = '2s'",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
 }
 _is_aside: ContextVar[bool] = ContextVar("notifyguard_is_aside", default=False)
 
@@ -29,22 +33,31 @@ def is_possible() -> bool:
     return database.standing() is Standing.CALLER and not sqlite
 
 
-@contextmanager
-def the_caller() -> Iterator[None]:
+def run(work: Callable[[], T]) -> T:
     """Write to the ledger beside the caller's transaction, in commits of our own.
 
     A queue that holds a transaction open while it sends (django-mailer) would take
-    our mark back with a rollback, and send again. Nothing but the ledger runs inside.
+    our mark back with a rollback, and send again. Where no connection beside can be
+    had, the work is done in the caller's transaction after all.
+
+    Args:
+        work: on the ledger and nothing else; it finds itself in autocommit, and may be
+            done again, as anything that ``database.retrying`` does.
     """
-    ours = database.connection()
-    beside = database.aside()
-    connections[ours.alias] = beside
+    return database.beside(partial(_over, work=work))
+
+
+def _over(other: BaseDatabaseWrapper, work: Callable[[], T]) -> T:
+    ours = connections[other.alias]
+    if other is ours:
+        return work()
+    connections[other.alias] = other
     token = _is_aside.set(True)
     try:
-        yield
+        return work()
     finally:
         _is_aside.reset(token)
-        connections[ours.alias] = ours
+        connections[other.alias] = ours
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def broker(project, tmp_path):
     with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as redis:
         try:
             # Its log says when it listens; read to the end, it could not fill the pipe.
+            assert redis.stdout is not None
             assert any("ready to accept connections" in line.lower() for line in redis.stdout)
             project.conf.broker_url = f"redis+socket://{path}"
             yield project
