@@ -43,8 +43,13 @@ def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
 
 def keep_once(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
     """Store a message unless it is there already, for another of its recipients."""
-    if not FrozenMessage.objects.using(database.alias()).filter(dispatch=dispatch).exists():
+    if not has(dispatch):
         keep(dispatch, frozen, at)
+
+
+def has(dispatch: UUID) -> bool:
+    """Tell whether a message is kept for a dispatch."""
+    return FrozenMessage.objects.using(database.alias()).filter(dispatch=dispatch).exists()
 
 
 def fetch(dispatch: UUID) -> Frozen | None:

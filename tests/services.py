@@ -52,7 +52,10 @@ SERVICES = {
 }
 DATABASES = ("sqlite", *SERVICES)
 PROGRAMS = ("pgbouncer", "redis-server")
-LIBRARIES = ("allauth", "anymail", "celery", "gevent", "psycopg_pool", "redis", "yaml")
+LIBRARIES = (
+    *("allauth", "anymail", "celery", "djcelery_email", "gevent", "mailer", "post_office"),
+    *("psycopg_pool", "redis", "yaml"),
+)
 
 
 def in_ci() -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 from notifyguard import clock, context
 from notifyguard.channels import inference
 from notifyguard.channels.content import Content
+from notifyguard.channels.freezing.envelope import narrowed
 from notifyguard.ledger import new_id
 from notifyguard.notification import Notification, identified
 
@@ -93,10 +94,17 @@ def reduced(message: Any, written: Collection[str]) -> Any:
         written: addresses as the message writes them.
     """
     reduced_copy = copy.copy(message)
-    for name in ("to", "cc", "bcc"):
-        addresses = getattr(message, name, None) or []
-        setattr(reduced_copy, name, [address for address in addresses if address in written])
+    state = {name: getattr(message, name, None) for name in ("to", "cc", "bcc", "extra_headers")}
+    for name, value in narrowed(state, written).items():
+        setattr(reduced_copy, name, value)
+    if _sorted(reduced_copy.recipients()) != _sorted(written):
+        # The class has its own recipients(). A partial and no closure: queues pickle messages.
+        reduced_copy.recipients = partial(list, list(written))
     return reduced_copy
+
+
+def _sorted(addresses: Iterable[object]) -> list[str]:
+    return sorted(map(str, addresses))
 
 
 @lru_cache(maxsize=4096)

@@ -10,29 +10,56 @@ import copy
 import hmac
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from notifyguard.notification import PASS_HEADER
 
-_VERSION = "1"
+_VERSION = "2"
+_LINE = 60
+"""Characters between two spaces: whoever folds the header finds a place to (RFC 5322, 2.1.1)."""
 
 
-def with_pass(message: Any, dispatch: UUID, salt: str) -> Any:
-    """Return a copy of the message that carries its pass."""
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What the second stop must know of a message, for nobody can tell it there.
+
+    Attributes:
+        dispatch: under which it stands in the ledger.
+        attempt: its highest one when it was handed on; a row that has a higher one
+            has been at the second stop before.
+        type: its notification type, which was found where it was sent.
+    """
+
+    dispatch: UUID
+    attempt: int
+    type: str
+
+
+def with_pass(message: Any, given: Pass, salt: str) -> Any:
+    """Return a copy of the message that carries its pass, in plain ASCII."""
     carrying = copy.copy(message)
+    said = f"{_VERSION}:{given.dispatch.hex}:{given.attempt}:{quote(given.type, safe='')}"
+    signed = f"{said}:{_signature(said, salt)}"
+    lines = [signed[start : start + _LINE] for start in range(0, len(signed), _LINE)]
     headers = dict(getattr(message, "extra_headers", None) or {})
-    headers[PASS_HEADER] = f"{_VERSION}.{dispatch.hex}.{_signature(dispatch.hex, salt)}"
-    carrying.extra_headers = headers
+    carrying.extra_headers = headers | {PASS_HEADER: " ".join(lines)}
     return carrying
 
 
-def has_pass(message: Any, salt: str) -> bool:
-    """Tell whether the message carries a pass that we signed."""
+def read(message: Any, salt: str) -> Pass | None:
+    """Return the pass of a message, or ``None`` if there is none that we signed."""
     headers = getattr(message, "extra_headers", None) or {}
-    version, _, rest = str(headers.get(PASS_HEADER, "")).partition(".")
-    dispatch, _, signature = rest.partition(".")
-    return version == _VERSION and hmac.compare_digest(signature, _signature(dispatch, salt))
+    signed = "".join(str(headers.get(PASS_HEADER, "")).split())
+    said, _, signature = signed.rpartition(":")
+    # Without a salt anybody could sign; in bytes, since a forged header may hold anything.
+    expected = _signature(said, salt) if salt else ""
+    if not expected or not hmac.compare_digest(_bytes(signature), _bytes(expected)):
+        return None
+    version, dispatch, attempt, type = said.split(":")
+    return Pass(UUID(dispatch), int(attempt), unquote(type)) if version == _VERSION else None
 
 
 def claims_pass(message: Any) -> bool:
@@ -53,30 +80,52 @@ def taken_off(messages: list[Any]) -> Iterator[None]:
         yield
     finally:
         for message, headers in zip(carrying, before, strict=True):
+            headers.update(message.extra_headers)  # with what the backend wrote there
             message.extra_headers = headers
+
+
+def attributes(message: Any) -> dict[str, Any]:
+    """Return the attributes of a message as they are now, for ``give_back``."""
+    found = dict(getattr(message, "__dict__", {}))
+    if isinstance(headers := found.get("extra_headers"), Mapping):
+        found["extra_headers"] = dict(headers)  # backends write into it
+    return found
 
 
 def give_back(carrying: Any, before: Mapping[str, Any], message: Any) -> None:
     """Copy what a backend wrote on the copy to the caller's object.
 
-    Backends report through attributes (``anymail_status``, ``message_id``).
+    Backends report through attributes (``anymail_status``, ``message_id``) and headers.
+    What we made different ourselves, the recipients of a smaller copy, stays ours.
 
     Args:
         carrying: the copy that was handed over.
-        before: its attributes before that; what is as it was stays off the caller's object.
+        before: its ``attributes`` before that.
         message: the caller's object.
     """
+    theirs = vars(message)
     for name, value in vars(carrying).items():
         if name == "extra_headers":
-            written = {key: said for key, said in value.items() if key != PASS_HEADER}
-            if written != (getattr(message, name, None) or {}):
-                message.extra_headers = written
-        elif before.get(name, _MISSING) is not value:
+            _give_headers_back(value or {}, before.get(name) or {}, message)
+        elif before.get(name, _MISSING) is not value and (
+            before.get(name, _MISSING) is theirs.get(name, _MISSING)
+        ):
             setattr(message, name, value)
+
+
+def _give_headers_back(written: Mapping[str, Any], before: Mapping[str, Any], message: Any) -> None:
+    changed = {name: value for name, value in written.items() if before.get(name) != value}
+    changed.pop(PASS_HEADER, None)
+    if changed:
+        message.extra_headers = {**(message.extra_headers or {}), **changed}
 
 
 _MISSING = object()
 
 
-def _signature(dispatch: str, salt: str) -> str:
-    return hmac.new(bytes.fromhex(salt), b"pass:" + dispatch.encode(), "sha256").hexdigest()[:32]
+def _signature(said: str, salt: str) -> str:
+    return hmac.new(bytes.fromhex(salt), b"pass:" + _bytes(said), "sha256").hexdigest()[:32]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -19,8 +19,17 @@ from typing import Any
 
 from notifyguard import conf, database
 from notifyguard.channels import passes
+from notifyguard.channels.transport import is_queue
 from notifyguard.database import Standing
-from notifyguard.gate import handover, inline, light, loop, second_stop, transactional
+from notifyguard.gate import (
+    borrowed,
+    handover,
+    inline,
+    light,
+    loop,
+    second_stop,
+    transactional,
+)
 from notifyguard.gate.passage import Passage
 
 __all__ = ["send_messages"]
@@ -46,12 +55,18 @@ def send_messages(backend: Any, inner: Inner, messages: Any) -> Any:
     """
     settings = conf.current()
     batch = list(messages) if messages else []
-    if settings.mode == "bypass" or not batch or handover.covers(batch):
-        return inner(messages if isinstance(messages, (list, tuple)) else batch)
-    if any(passes.claims_pass(message) for message in batch):
-        return second_stop.send(backend, inner, batch, settings)
+    given = messages if isinstance(messages, (list, tuple)) else batch
+    if not batch or (handover.covers(batch) and is_queue(backend)):
+        return inner(given)
+    if settings.mode == "bypass" or handover.covers(batch):
+        with passes.taken_off(batch):
+            return inner(given)
     if light.applies(settings):
-        return light.send(backend, inner, batch, messages)
+        with passes.taken_off(batch):
+            return light.send(backend, inner, batch, given)
+    borrowed.watch()
+    if any(passes.claims_pass(message) for message in batch):
+        return loop.run(partial(second_stop.send, backend, inner, batch, settings))
     return loop.run(partial(_take_way, Passage(backend, inner, settings), batch))
 
 

@@ -119,10 +119,14 @@ class Case:
 
     def stopped(self, decision: Decision) -> list[Entry]:
         """Return entries for all recipients on which this was decided."""
-        entries = [self._entry(recipient, None) for recipient in self.dispatch.recipients]
+        entries = self.entries()
         for entry in entries:
             stop(entry, decision)
         return entries
+
+    def entries(self) -> list[Entry]:
+        """Return a new entry, without a key, for each recipient."""
+        return [self._entry(recipient, None) for recipient in self.dispatch.recipients]
 
     def freeze(self) -> hold.Frozen | None:
         """Return the message frozen, or ``None`` if it is stored already."""

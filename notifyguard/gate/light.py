@@ -40,8 +40,7 @@ def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], messages: 
     settings = conf.current()
     kept = [message for message in batch if _leaves(email.describe(message, backend), settings)]
     if len(kept) == len(batch):
-        # The caller's own list: some backends are handed other things than lists.
-        return inner(messages if isinstance(messages, (list, tuple)) else batch)
+        return inner(messages)
     return inner(kept) if kept else 0
 
 

@@ -6,17 +6,28 @@ The ways are ``inline``, ``transactional`` and ``kept``; each takes these steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from notifyguard import alerts, ledger, outcomes, switchboard
+from django.db import transaction
+
+from notifyguard import alerts, database, ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
-from notifyguard.channels.transport import Receipt, Transport, is_synchronous, transport_for
+from notifyguard.channels.passes import Pass
+from notifyguard.channels.transport import (
+    Receipt,
+    Transport,
+    is_queue,
+    is_synchronous,
+    transport_for,
+)
 from notifyguard.conf import Settings
+from notifyguard.database import Standing
 from notifyguard.decision import State
 from notifyguard.gate import handover, late, quota
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
-from notifyguard.ledger import Entry, collisions
+from notifyguard.ledger import Entry, collisions, handed_on
 from notifyguard.switchboard import Board
 
 
@@ -34,7 +45,7 @@ class Passage:
         self.settings = settings
         self.transport: Transport = transport_for(backend, inner)
         self.inner = inner
-        self._synchronous = is_synchronous(backend)
+        self._gives_pass = not is_synchronous(backend)
         self._open = False
         self.raised: Exception | None = None
 
@@ -111,19 +122,26 @@ class Passage:
     def deliver(self, case: Case) -> list[Entry]:
         """Hand the message over; return its entries with what that proved.
 
+        Nothing is left to confirm of what a queue took: that it was sent is for the
+        second stop to say.
+
         Raises:
             Exception: what the backend raised, once the outcome is in the ledger.
         """
         message = case.prepared
-        if not self._synchronous:
-            board = switchboard.last_known()
-            message = passes.with_pass(message, case.dispatch.id, board.salt)
-        before = dict(getattr(message, "__dict__", {}))
+        if self._gives_pass:
+            message = _with_pass(message, case)
+        before = passes.attributes(message)
         receipt = self._handed_over(case, message)
         if message is not case.dispatch.message:
             passes.give_back(message, before, case.dispatch.message)
         case.returned = receipt.returned
+        if receipt.error is None and is_queue(self.backend):
+            self._hand_on(case)
+            return []
         entries = case.receive(receipt)
+        if self._gives_pass:
+            entries = self._not_overtaken(case, entries)
         if receipt.error is not None:
             self.confirm(entries)
             self.raised = receipt.error
@@ -136,6 +154,23 @@ class Passage:
             with late.logged("confirm"):
                 ledger.confirm(entries)
                 late.record_late()
+
+    def _hand_on(self, case: Case) -> None:
+        """Record that a queue has the message; without a ledger nothing says that it waits."""
+        if switchboard.last_known() is not switchboard.NO_LEDGER:
+            with late.logged("record a hand-over to a queue"):
+                handed_on.hand_on(case.passing, email.label_of(self.backend))
+                if database.standing() is Standing.CALLER:
+                    _fold_on_commit(case)
+        case.settle(case.passing)
+
+    def _not_overtaken(self, case: Case, entries: list[Entry]) -> list[Entry]:
+        """Leave out what came to the second stop meanwhile: theirs is the better word."""
+        overtaken: list[Entry] = []
+        with late.logged("look for what came back"):
+            overtaken = handed_on.overtaken(entries)
+        case.settle(overtaken)
+        return [entry for entry in entries if entry not in overtaken]
 
     def _handed_over(self, case: Case, message: Any) -> Receipt:
         try:
@@ -160,6 +195,23 @@ class Passage:
             else:
                 ledger.note(entries)
         case.settle(entries)
+
+
+def _fold_on_commit(case: Case) -> None:
+    """A broker's worker may come back with the message before our rows can be seen."""
+    ours = database.connection()
+    if ours.in_atomic_block:
+        fold = partial(handed_on.fold, case.dispatch.id)
+        transaction.on_commit(fold, using=ours.alias, robust=True)
+
+
+def _with_pass(message: Any, case: Case) -> Any:
+    salt = switchboard.last_known().salt
+    if not salt:
+        return message  # without a ledger nothing was recorded that it could stand for
+    attempt = max(entry.attempt for entry in case.passing)
+    given = Pass(case.dispatch.id, attempt, case.dispatch.notification.type)
+    return passes.with_pass(message, given, salt)
 
 
 def combined(returned: list[Any]) -> Any:

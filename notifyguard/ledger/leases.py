@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet
 
 from notifyguard import clock, conf, database
 from notifyguard.decision import State
-from notifyguard.ledger import rows
+from notifyguard.ledger import handed_on, rows
 from notifyguard.models import Claim, Delivery, Sweep
 
 EXAMINED_AGAIN = timedelta(minutes=10)
@@ -46,8 +46,9 @@ def expire_leases() -> dict[State, int]:
         woken.update, state=State.QUEUED, wake_at=now, changed_at=now, attempt=F("attempt") + 1
     )
     requeued = database.retrying(requeue)
+    unreturned = handed_on.end_patience()
     _examined(connection, now)
-    return {State.UNCERTAIN: marked, State.FAILED: abandoned, State.QUEUED: requeued}
+    return {State.UNCERTAIN: marked + unreturned, State.FAILED: abandoned, State.QUEUED: requeued}
 
 
 def last_sweep() -> Sweep | None:

@@ -73,6 +73,7 @@ def _take(limit: int) -> list[Delivery]:
         due = (
             rows.deliveries(connection)
             .filter(state=State.QUEUED, wake_at__lte=now)
+            .exclude(rule=rows.HANDED_ON)
             .order_by("wake_at")
         )
         if connection.features.has_select_for_update_skip_locked:

@@ -19,6 +19,9 @@ from notifyguard.models import Claim, Delivery
 GRACE = 30
 """Seconds for which a queued message is left to the process that queued it."""
 
+HANDED_ON = "handed on"
+"""Rule of a queued row that waits for a queue of somebody else, not for the sweeper."""
+
 WAITING = (State.QUEUED, State.CLAIMED)
 """States of a row whose message nobody has begun to hand over."""
 

@@ -53,7 +53,8 @@ def test_the_context_travels(mailbox):
 
 def test_the_second_stop_holds_what_a_switch_stops(mailbox):
     board = switchboard.board()
-    message = passes.with_pass(letter(), new_id(), board.salt)
+    given = passes.Pass(new_id(), 1, "ticket.modified")
+    message = passes.with_pass(letter(), given, board.salt)
     switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="me")
 
     async def send() -> int:

@@ -24,8 +24,9 @@ from notifyguard.notification import PASS_HEADER
 
 VERSION = 1
 
-# Where the message would go out, what became of it, and that it was judged: not what it says.
-_NOT_CONTENT = frozenset({"connection", "_connection", "anymail_status"})
+# Where the message would go out, what became of it, that it was judged, and to whom of all
+# its recipients a smaller copy goes: not what it says.
+_NOT_CONTENT = frozenset({"connection", "_connection", "anymail_status", "recipients"})
 # A class lists attributes of its own there that need not be kept.
 _LEFT_OUT_BY_CLASS = "notifyguard_leave_out"
 # The same for classes that are not ours to change: djoser's render before they are sent.

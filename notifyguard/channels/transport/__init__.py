@@ -22,7 +22,8 @@ any other             ``anymail_status`` if set;   the same; a positive number o
                                                    ``fail_silently``
 ====================  ===========================  =================================
 
-A 0 from a backend nobody knows is no proof: many do not count.
+A 0 from a backend nobody knows is no proof: many do not count. What a backend that is
+known to queue returns says nothing of the mail server; the ledger calls it handed on.
 """
 
 from __future__ import annotations
@@ -41,12 +42,21 @@ from notifyguard.channels.transport.base import (
 )
 from notifyguard.channels.transport.smtp import SMTP, SMTPTransport
 
-__all__ = ["Receipt", "Transport", "Verdict", "is_silent", "is_synchronous", "transport_for"]
+__all__ = [
+    "Receipt",
+    "Transport",
+    "Verdict",
+    "is_queue",
+    "is_silent",
+    "is_synchronous",
+    "transport_for",
+]
 
 LOCAL = {
     f"django.core.mail.backends.{name}" for name in ("locmem", "console", "filebased", "dummy")
 }
 API = {"anymail.backends.base"}
+QUEUES = {"djcelery_email.backends", "mailer.backend", "post_office.backends"}
 
 
 def transport_for(backend: Any, inner: Callable[[Any], Any]) -> Transport:
@@ -73,3 +83,11 @@ def is_synchronous(backend: Any) -> bool:
     whoever overrides it may queue, or start a thread.
     """
     return defined_in(backend, "send_messages") in SMTP | LOCAL | API
+
+
+def is_queue(backend: Any) -> bool:
+    """Tell whether the backend is known to store messages and to send them later.
+
+    By its bases: whoever extends a queue still queues.
+    """
+    return any(base.__module__ in QUEUES for base in type(backend).__mro__)
