@@ -160,8 +160,7 @@ def notification(
         key: the idempotency key, for example ``f"ticket:{t.pk}:{t.version}"``.
         max_age: how long after it was due it may still leave; without it what
             the settings say of its type.
-        send_at: when it is to leave, a ``datetime`` with its time zone; it is kept
-            in the ledger until then. ``None``, or a time gone by, for at once.
+        send_at: when it is to leave, with its time zone; ``None`` for at once.
 
     Raises:
         TypeError, ValueError: the type, key, age or time cannot be used.

@@ -181,13 +181,8 @@ class FrozenMessage(models.Model):
     """A message kept: its parts as JSON, its binary contents beside it."""
 
     dispatch = models.UUIDField(primary_key=True)
-    key = models.UUIDField(
-        null=True,
-        blank=True,
-        db_index=True,
-        db_column="idempotency_key",
-        help_text=_("Of the message, whoever it goes to: what cancel() finds it by."),
-    )
+    # Of the message, whoever it goes to: what cancel() finds it by.
+    key = models.UUIDField(null=True, blank=True, db_index=True, db_column="idempotency_key")
     # Text and not JSON: lone surrogates, which real mail holds, have no place in jsonb.
     payload = models.TextField()
     size = models.PositiveBigIntegerField(help_text=_("Bytes, with its contents."))

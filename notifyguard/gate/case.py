@@ -14,11 +14,10 @@ from notifyguard.channels.fingerprint import fingerprint
 from notifyguard.channels.freezing import freeze
 from notifyguard.channels.transport import Receipt, Verdict
 from notifyguard.conf import Settings
-from notifyguard.decision import Decision, RecipientOutcome, Sending, State
-from notifyguard.exceptions import InvalidSettings
+from notifyguard.decision import Decision, RecipientOutcome, State
+from notifyguard.gate import namespace
 from notifyguard.gate.reports import is_only_reported
-from notifyguard.ledger import Entry
-from notifyguard.ledger.retries import RESEND
+from notifyguard.ledger import Entry, retries
 from notifyguard.limiters import Request
 from notifyguard.rules import Candidate, decide, decide_again, decide_early
 from notifyguard.switchboard import Board
@@ -42,7 +41,7 @@ class Case:
         scheduled: its time to leave is yet to come; told when it is judged.
         outcomes: by recipient, what is settled.
         granted: by recipient, what was used up of its limits.
-        key: of the message, whoever it goes to; for the ledger to find it by.
+        key: of the message, whoever it goes to.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
         returned: what the backend returned for it.
@@ -94,13 +93,13 @@ class Case:
         self.scheduled = self._is_scheduled()
         ask = decide_early if self.scheduled else decide
         content = fingerprint(self.dispatch.message) if self.keyed else None
-        namespace, broken = self._namespace()
-        self.key = self._key(namespace, board)
+        space, broken = namespace.of(self.dispatch, self.settings)
+        self.key = self._key(space, board)
         for recipient in self.dispatch.recipients:
             if recipient in self.outcomes:
                 continue
             entry = self._entry(recipient, content)
-            entry.key = self._key(namespace, board, recipient)
+            entry.key = self._key(space, board, recipient)
             decision = ask(self._candidate(entry, board)) or broken
             if decision is None or is_only_reported(decision, entry, self.settings):
                 self.passing.append(entry)
@@ -162,7 +161,7 @@ class Case:
         """Write on the passing entries what the hand-over proved; return them, unsettled."""
         refused = {email.normalised(to): said for to, said in receipt.refused.items()}
         for entry in self.passing:
-            was_sent_before = entry.rule == RESEND
+            was_sent_before = entry.rule == retries.RESEND
             entry.state = _VERDICTS[receipt.verdict]
             if entry.recipient in refused:
                 entry.state, entry.rule = State.FAILED, "refused"
@@ -173,7 +172,7 @@ class Case:
                 entry.reason = email.storable(receipt.detail, 500)
                 entry.transient = receipt.transient and entry.state is State.FAILED
             if was_sent_before and entry.state is State.FAILED:
-                doubt(entry)
+                retries.make_doubtful(entry)
         return self.passing
 
     def outgoing(self) -> Any:
@@ -225,23 +224,11 @@ class Case:
             wakes_at=dispatch.notification.due_at if self.scheduled else None,
         )
 
-    def _namespace(self) -> tuple[str | None, Decision | None]:
-        """Return the namespace of the keys, or what is decided when it cannot be told."""
-        if not self.keyed:
-            return None, None
-        try:
-            return self.settings.current_namespace(), None
-        except InvalidSettings as error:
-            # Under a guessed namespace a key that is taken would be free.
-            critical = self.settings.for_type(self.dispatch.notification.type).critical
-            held = Decision(Sending.HOLD, "namespace", str(error), takes_key=False)
-            return None, None if critical else held
-
-    def _key(self, namespace: str | None, board: Board, *whom: str) -> UUID | None:
+    def _key(self, space: str | None, board: Board, *whom: str) -> UUID | None:
         notification = self.dispatch.notification
-        if notification.key is None or namespace is None or not board.salt:
+        if notification.key is None or space is None or not board.salt:
             return None
-        return ledger.key_of(board.salt, namespace, notification.type, *whom, notification.key)
+        return ledger.key_of(board.salt, space, notification.type, *whom, notification.key)
 
 
 def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
@@ -249,12 +236,6 @@ def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
     for entry in entries:
         entry.state, entry.rule, entry.reason = State.FAILED, rule, email.storable(reason, 500)
     return list(entries)
-
-
-def doubt(entry: Entry) -> None:
-    """Write on a failed entry that it is uncertain still: an earlier try may have left."""
-    entry.state, entry.rule = State.UNCERTAIN, RESEND
-    entry.reason = f"An earlier try may have left; this one failed: {entry.reason}"[:500]
 
 
 def stop(entry: Entry, decision: Decision) -> None:

@@ -28,6 +28,7 @@ from notifyguard.decision import State
 from notifyguard.gate import handover, late, quota, retrying, schedule
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
+from notifyguard.gate.returned import combined
 from notifyguard.ledger import Entry, collisions, handed_on
 from notifyguard.switchboard import Board
 
@@ -239,16 +240,3 @@ def _with_pass(message: Any, case: Case) -> Any:
     attempt = max(entry.attempt for entry in case.passing)
     given = Pass(case.dispatch.id, attempt, case.dispatch.notification.type)
     return passes.with_pass(message, given, salt)
-
-
-def combined(returned: list[Any]) -> Any:
-    """Return what one call for all messages would have returned.
-
-    Backends return a count, a list (celery_email) or nothing at all.
-    """
-    if all(value is None for value in returned):
-        return None
-    lists = [value for value in returned if isinstance(value, list)]
-    if lists:
-        return [item for value in lists for item in value]
-    return sum(value for value in returned if isinstance(value, int))

@@ -12,7 +12,7 @@ from notifyguard.database import Standing
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotFreeze
 from notifyguard.gate import late
-from notifyguard.gate.case import Case, doubt
+from notifyguard.gate.case import Case
 from notifyguard.hold import Frozen
 from notifyguard.ledger import Entry, queue, retries
 from notifyguard.ledger.retries import RULE
@@ -59,7 +59,7 @@ def stay_uncertain(entries: Sequence[Entry], detail: str) -> list[Entry]:
     doubtful = [entry for entry in entries if entry.rule == retries.RESEND]
     for entry in doubtful:
         entry.reason = detail
-        doubt(entry)
+        retries.make_doubtful(entry)
         with late.logged("record a failure"):
             queue.put_back([entry], rule=entry.rule, reason=entry.reason, state=entry.state)
     return doubtful

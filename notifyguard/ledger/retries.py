@@ -103,6 +103,12 @@ def _resend_one(row: Delivery) -> int:
     return queued
 
 
+def make_doubtful(entry: Entry) -> None:
+    """Write on a failed entry that it is uncertain still: an earlier try may have left."""
+    entry.state, entry.rule = State.UNCERTAIN, RESEND
+    entry.reason = f"An earlier try may have left; this one failed: {entry.reason}"[:500]
+
+
 def say_given_up(deliveries: Iterable[Delivery | Entry], rule: str) -> None:
     """Alarm: nobody else will hear that these have failed."""
     for each in deliveries:

@@ -93,15 +93,16 @@ def _cancel(dispatches: Sequence[UUID]) -> int:
     waiting = [rows.entry_of(row) for row in found.order_by("id")]
     with database.short_transaction() as connection:
         now = clock.now(connection)
-        # A new attempt, so that a sweeper that has just taken the row has lost it.
+        # Whatever its attempt: it may be released this moment. A new one, so that a
+        # sweeper that has just taken the row has lost it.
         cancelled = [
             entry
             for entry in waiting
             if rows.deliveries(connection)
-            .filter(id=entry.id, attempt=entry.attempt, state__in=_NOT_LEFT)
+            .filter(id=entry.id, state__in=_NOT_LEFT)
             .update(
                 state=State.DISCARDED,
-                attempt=entry.attempt + 1,
+                attempt=F("attempt") + 1,
                 rule="cancelled",
                 reason="The code that sent it took it back.",
                 changed_at=now,

@@ -11,11 +11,7 @@ class Migration(migrations.Migration):
             model_name="frozenmessage",
             name="key",
             field=models.UUIDField(
-                blank=True,
-                db_column="idempotency_key",
-                db_index=True,
-                help_text="Of the message, whoever it goes to: what cancel() finds it by.",
-                null=True,
+                blank=True, db_column="idempotency_key", db_index=True, null=True
             ),
         ),
         migrations.AddField(

@@ -14,7 +14,7 @@ from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, report, schedule, types_found
 from notifyguard.ledger.story import moment
 from notifyguard.ledger.types_found import FoundType
-from notifyguard.management.subcommands import moments
+from notifyguard.management.subcommands import moments, scheduled
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json
 from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number
 
@@ -151,7 +151,7 @@ def _show_waiting(terminal: Terminal, facts: Mapping[str, Any]) -> None:
         )
     else:
         terminal.say("Nothing waits: nothing queued, held or uncertain.")
-    _show_scheduled(terminal, facts["scheduled"])
+    scheduled.show_planned(terminal, facts["scheduled"])
     swept = facts["last_sweep"]
     terminal.say(f"Last sweep: {age(swept, facts['now'])} ago." if swept else "Last sweep: never.")
     if facts["sweeper_is_missing"]:
@@ -159,16 +159,6 @@ def _show_waiting(terminal: Terminal, facts: Mapping[str, Any]) -> None:
             "Messages are due and no sweeper has run for 5 minutes. "
             "Start one: manage.py notifyguard sweep --loop"
         )
-
-
-def _show_scheduled(terminal: Terminal, planned: list[dict[str, Any]]) -> None:
-    if planned:
-        terminal.heading("Scheduled")
-        terminal.table(
-            ("type", "messages", "first", "last"),
-            [(each["type"], each["count"], each["first"], each["last"]) for each in planned],
-        )
-        terminal.say("Who waits for when: manage.py notifyguard scheduled")
 
 
 def _status_since(terminal: Terminal, at: datetime, *, as_json: bool) -> None:

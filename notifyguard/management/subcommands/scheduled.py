@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from notifyguard import patterns
 from notifyguard.ledger import schedule
@@ -17,6 +19,17 @@ from notifyguard.management.subcommands.subcommand import (
 from notifyguard.management.subcommands.terminal import Terminal
 
 SHOWN = ("due_at", "type", "recipient", "id", "subject")
+
+
+def show_planned(terminal: Terminal, planned: Sequence[Mapping[str, Any]]) -> None:
+    """Show how much is scheduled of each type, and for when; for ``status``."""
+    if planned:
+        terminal.heading("Scheduled")
+        terminal.table(
+            ("type", "messages", "first", "last"),
+            [(each["type"], each["count"], each["first"], each["last"]) for each in planned],
+        )
+        terminal.say("Who waits for when: manage.py notifyguard scheduled")
 
 
 def _add(parser: ArgumentParser) -> None:

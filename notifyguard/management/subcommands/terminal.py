@@ -118,11 +118,7 @@ class Terminal:
             raise CommandError("Nothing was changed.")
 
     def ask_number(self, question: str) -> int:
-        """Ask for a number; what is none counts as 0.
-
-        Raises:
-            CommandError: nobody is there to answer.
-        """
+        """Ask for a number; what is none counts as 0."""
         if not sys.stdin.isatty():
             raise CommandError(f"{question}: nobody is there to answer. Add --count.")
         self.err.write(f"{question}: ", str, ending="")
