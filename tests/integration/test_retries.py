@@ -184,6 +184,15 @@ def test_a_silent_backend_keeps_it_too(retried, down):
     assert states() == ["queued"]
 
 
+def test_what_failed_uses_no_limit_up(retried, down, full):
+    full.NOTIFYGUARD |= {"TYPES": {"ticket.*": {"retries": POLICY, "limits": ["1/hour"]}}}
+    letter("ann@example.com", key="1").send()
+    down()
+    come_due()
+    sweeper.sweep()
+    assert retried.recipients() == ["ann@example.com"]
+
+
 def test_a_switch_set_meanwhile_holds_what_was_to_be_tried_again(retried, down):
     letter("ann@example.com", key="1").send()
     deed("hold", "ticket.*")

@@ -272,6 +272,17 @@ def test_cancel_takes_back_what_is_held(mailbox):
     assert states() == ["discarded"]
 
 
+def test_limits_count_what_leaves_and_not_what_is_scheduled(mailbox, settings):
+    option(settings, limits=["1/hour"])
+    for number in range(2):
+        assert reminder(key=number).send() == 1
+    assert states() == ["queued", "queued"]
+    come_due()
+    sweeper.sweep()
+    assert [(row.state, row.rule) for row in rows(state="held")] == [("held", "limit")]
+    assert mailbox.recipients() == ["ann@example.com"]
+
+
 def test_suppressed_code_schedules_nothing(mailbox):
     with notifyguard.suppressed(reason="backfill"):
         reminder().send()

@@ -224,6 +224,17 @@ def test_inside_atomic_it_leaves_on_commit(resent, key):
     assert len(resent.accepted()) == 2
 
 
+def test_limits_count_it_once_for_each_hand_over(resent, full):
+    full.NOTIFYGUARD |= {"TYPES": {"ticket.*": {"on_uncertain": "resend", "limits": ["2/hour"]}}}
+    lost()
+    come_due()
+    sweeper.sweep()
+    assert len(resent.accepted()) == 2
+    come_due()
+    sweeper.sweep()
+    assert [(row.state, row.rule) for row in rows()] == [("held", "limit")]
+
+
 def test_a_proven_failure_is_raised_and_not_sent_again(resent):
     with pytest.raises(smtplib.SMTPException):
         letter("refuse-550@example.com", key="1").send()
