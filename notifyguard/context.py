@@ -146,7 +146,13 @@ def unsuppressed(pattern: str = "*", *, reason: str) -> _Block:
     return _suppressions(Suppression(_checked(pattern), _reason(reason), lifted=True))
 
 
-def notification(type: str, *, key: object = None, max_age: timedelta | None = None) -> _Block:
+def notification(
+    type: str,
+    *,
+    key: object = None,
+    max_age: timedelta | None = None,
+    send_at: datetime | None = None,
+) -> _Block:
     """Say what is sent inside: its type and, to have it leave once, its key.
 
     Args:
@@ -154,11 +160,12 @@ def notification(type: str, *, key: object = None, max_age: timedelta | None = N
         key: the idempotency key, for example ``f"ticket:{t.pk}:{t.version}"``.
         max_age: how long after it was due it may still leave; without it what
             the settings say of its type.
+        send_at: when it is to leave, with its time zone; ``None`` for at once.
 
     Raises:
-        TypeError, ValueError: the type, key or age cannot be used.
+        TypeError, ValueError: the type, key, age or time cannot be used.
     """
-    said = notification_of(type, key, max_age)
+    said = notification_of(type, key, max_age, send_at)
     return _Block(lambda ambient: replace(ambient, notification=said))
 
 

@@ -20,10 +20,12 @@ class Frozen:
     Attributes:
         payload: its parts, as JSON can hold them.
         blobs: its binary contents by SHA-256 in hexadecimal digits.
+        key: of the message, whoever it goes to, if it has one.
     """
 
     payload: dict[str, Any]
     blobs: Mapping[str, bytes]
+    key: UUID | None = None
 
 
 def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
@@ -32,7 +34,7 @@ def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
     payload = json.dumps(frozen.payload, ensure_ascii=True, separators=(",", ":"))
     size = len(payload) + sum(map(len, frozen.blobs.values()))
     FrozenMessage.objects.using(alias).create(
-        dispatch=dispatch, payload=payload, size=size, frozen_at=at
+        dispatch=dispatch, key=frozen.key, payload=payload, size=size, frozen_at=at
     )
     if frozen.blobs:
         FrozenContent.objects.using(alias).bulk_create(
@@ -60,4 +62,10 @@ def fetch(dispatch: UUID) -> Frozen | None:
         return None
     contents = FrozenContent.objects.using(alias).filter(dispatch=dispatch)
     blobs = {content.digest: bytes(content.content) for content in contents}
-    return Frozen(json.loads(message.payload), blobs)
+    return Frozen(json.loads(message.payload), blobs, message.key)
+
+
+def dispatches(key: UUID) -> list[UUID]:
+    """Return the dispatches of the messages that are kept under this key, whoever they go to."""
+    kept = FrozenMessage.objects.using(database.alias()).filter(key=key)
+    return list(kept.values_list("dispatch", flat=True))

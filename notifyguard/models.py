@@ -140,6 +140,12 @@ class Delivery(models.Model):
         null=True, blank=True, help_text=_("How late it may leave, if its message says so.")
     )
     wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    retries = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text=_("How often it was queued again to be tried again.")
+    )
+    crashes = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text=_("How many processes died that had taken it.")
+    )
 
     class Meta:
         verbose_name = _("delivery")
@@ -175,6 +181,8 @@ class FrozenMessage(models.Model):
     """A message kept: its parts as JSON, its binary contents beside it."""
 
     dispatch = models.UUIDField(primary_key=True)
+    # Of the message, whoever it goes to: what cancel() finds it by.
+    key = models.UUIDField(null=True, blank=True, db_index=True, db_column="idempotency_key")
     # Text and not JSON: lone surrogates, which real mail holds, have no place in jsonb.
     payload = models.TextField()
     size = models.PositiveBigIntegerField(help_text=_("Bytes, with its contents."))

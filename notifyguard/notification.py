@@ -1,4 +1,4 @@
-"""What a message is about: its notification type, its idempotency key, how old it may get."""
+"""What a message is about: its notification type, its key, when it leaves, how old it may get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import reprlib
 import unicodedata
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 PASS_HEADER = "X-Notifyguard-Pass"
@@ -21,6 +21,7 @@ LONGEST_AGE = timedelta(days=36_500)
 _TYPE_ATTRIBUTE = "_notifyguard_type"
 _KEY_ATTRIBUTE = "_notifyguard_key"
 _MAX_AGE_ATTRIBUTE = "_notifyguard_max_age"
+_SEND_AT_ATTRIBUTE = "_notifyguard_send_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,21 @@ class Notification:
             its type says.
         due_at: when it was meant to leave, as the ledger stores times; ``None``
             for when it was sent.
+        send_at: when it is to leave, in UTC; ``None`` for at once.
     """
 
     type: str
     key: str | None = None
     max_age: timedelta | None = None
     due_at: datetime | None = None
+    send_at: datetime | None = None
 
 
 def notification_of(
-    type: str, key: object = None, max_age: timedelta | None = None
+    type: str,
+    key: object = None,
+    max_age: timedelta | None = None,
+    send_at: datetime | None = None,
 ) -> Notification:
     """Return a checked ``Notification``.
 
@@ -52,21 +58,29 @@ def notification_of(
         key: what makes this notification this one, for each recipient. A string,
             or a number or UUID that becomes one; ``None`` for no key.
         max_age: how long after it was due it may still leave.
+        send_at: when it is to leave, with its time zone; ``None`` for at once.
 
     Raises:
         TypeError: an argument is of a kind that cannot be used.
         ValueError: type or key is empty, too long, or the type holds a glob or
-            a control character; ``max_age`` is not more than 0 or over a century.
+            a control character; ``max_age`` is not more than 0 or over a century;
+            ``send_at`` has no time zone or is over a century away.
     """
     return Notification(
         _checked_type(type),
         None if key is None else _checked_key(key),
         None if max_age is None else _checked_age(max_age),
+        send_at=None if send_at is None else _checked_time(send_at),
     )
 
 
 def identify(
-    message: Any, type: str, *, key: object = None, max_age: timedelta | None = None
+    message: Any,
+    type: str,
+    *,
+    key: object = None,
+    max_age: timedelta | None = None,
+    send_at: datetime | None = None,
 ) -> None:
     """Say on one message what ``notification()`` says for a block.
 
@@ -76,12 +90,13 @@ def identify(
         key: its idempotency key, or ``None``.
         max_age: how long after it was due it may still leave; ``None`` for what
             its type says.
+        send_at: when it is to leave, with its time zone; ``None`` for at once.
 
     Raises:
         TypeError: ``message`` is no message; else as ``notification_of``.
         ValueError: as ``notification_of``.
     """
-    checked = notification_of(type, key, max_age)
+    checked = notification_of(type, key, max_age, send_at)
     # Not by its class: a message may be anything that has recipients.
     if inspect.isclass(message) or not callable(getattr(message, "recipients", None)):
         raise TypeError(
@@ -94,6 +109,8 @@ def identify(
     setattr(message, _KEY_ATTRIBUTE, checked.key)
     seconds = None if checked.max_age is None else str(checked.max_age.total_seconds())
     setattr(message, _MAX_AGE_ATTRIBUTE, seconds)
+    moment = None if checked.send_at is None else checked.send_at.isoformat()
+    setattr(message, _SEND_AT_ATTRIBUTE, moment)
 
 
 def identified(message: Any) -> Notification | None:
@@ -103,7 +120,9 @@ def identified(message: Any) -> Notification | None:
         return None
     seconds = getattr(message, _MAX_AGE_ATTRIBUTE, None)
     max_age = None if seconds is None else timedelta(seconds=float(seconds))
-    return Notification(type, getattr(message, _KEY_ATTRIBUTE, None), max_age)
+    moment = getattr(message, _SEND_AT_ATTRIBUTE, None)
+    send_at = None if moment is None else datetime.fromisoformat(moment)
+    return Notification(type, getattr(message, _KEY_ATTRIBUTE, None), max_age, send_at=send_at)
 
 
 def _checked_type(type: object) -> str:
@@ -152,3 +171,27 @@ def _checked_age(age: object) -> timedelta:
             f"max_age is {age}; write more than 0 and at most {LONGEST_AGE.days} days."
         )
     return age
+
+
+def _checked_time(at: object) -> datetime:
+    """Return the instant that is meant, in UTC.
+
+    A wall clock time that a change of the clocks skips is as much later; of one that
+    comes twice ``fold`` says which (PEP 495).
+    """
+    if not isinstance(at, datetime):
+        raise TypeError(f"send_at is a datetime with a time zone, not {at!r}.")
+    if at.utcoffset() is None:
+        # Whose nine o'clock? The server's time zone is the wrong guess as often as not.
+        raise ValueError(
+            f"send_at is {at}, which names no time zone. Say which one is meant, e.g. "
+            "django.utils.timezone.make_aware(send_at), or "
+            'send_at.replace(tzinfo=ZoneInfo("Europe/Berlin")).'
+        )
+    try:
+        instant = at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"send_at is {at}, which is no time in UTC.") from None
+    if abs(instant - datetime.now(UTC)) > LONGEST_AGE:
+        raise ValueError(f"send_at is {at}, more than {LONGEST_AGE.days} days away.")
+    return instant

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
+given_up = Signal()
+"""A kept message was given up: it has failed, and nobody waits for an exception.
+
+Sent for each delivery that ends as ``failed`` because three processes died over it, or
+because its last retry failed. A receiver that raises harms nobody.
+
+Arguments:
+    sender: ``notifyguard.models.Delivery``.
+    delivery: the id of its row.
+    type: the notification type.
+    rule: ``"crashes"`` or ``"retries"``.
+"""
+
 held = Signal()
 """Messages of a type are held by a rule: sent once for each type, rule and window.
 

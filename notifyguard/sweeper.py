@@ -15,7 +15,7 @@ from uuid import UUID
 from notifyguard import alerts, ledger
 from notifyguard.decision import State
 from notifyguard.gate import kept
-from notifyguard.ledger import leases, queue
+from notifyguard.ledger import leases, queue, retries
 from notifyguard.ledger import rows as ledger_rows
 from notifyguard.models import Delivery
 
@@ -34,12 +34,14 @@ class Swept:
         uncertain: marked by a process that did not report back.
         abandoned: claimed by a process that died before the mark; their keys are free.
         requeued: taken by a sweeper that died.
+        resent: uncertain, and queued to be sent again.
     """
 
     delivered: int = 0
     uncertain: int = 0
     abandoned: int = 0
     requeued: int = 0
+    resent: int = 0
 
 
 def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
@@ -54,6 +56,7 @@ def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
         uncertain=ended[State.UNCERTAIN],
         abandoned=ended[State.FAILED],
         requeued=ended[State.QUEUED],
+        resent=retries.resend(),
     )
     while go_on(swept.delivered) and (rows := queue.take(BATCH)):
         for dispatch, group in groupby(sorted(rows, key=_dispatch), key=_dispatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -19,6 +20,8 @@ hypothesis.settings.load_profile("any machine")
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Say once, and not once per test, that the chosen database is not there."""
+    # Started in the background, a shell has us ignore Ctrl-C, and with us all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if reason := services.missing(services.chosen_database()):
         pytest.exit(f"all skipped: {reason}", returncode=int(services.in_ci()))
 

@@ -61,8 +61,9 @@ def describe(message: Any, backend: Any) -> Dispatch:
     said = identified(message) or ambient.notification
     inferred = found.known or (task.name if task else found.type)
     notification = said or Notification(storable(inferred, 200))
-    if task and task.due_at and not notification.due_at:
-        notification = replace(notification, due_at=clock.stored(task.due_at))
+    due_at = notification.send_at or (task.due_at if task else None)
+    if due_at and not notification.due_at:
+        notification = replace(notification, due_at=clock.stored(due_at))
     return Dispatch(
         id=new_id(),
         message=message,

@@ -17,6 +17,8 @@ from email.utils import parseaddr
 from enum import StrEnum
 from typing import Any
 
+from notifyguard.channels.transience import is_temporary, is_transient
+
 LONGEST_REPLY = 200  # characters kept of what a server says
 ADDRESS = re.compile(r"\S+@\S+")
 
@@ -67,6 +69,7 @@ class Evidence:
     refused: dict[str, str] = field(default_factory=dict)
     said: str = ""
     accepted: bool = False
+    transient: bool = False  # what failed may pass by itself
     unanswered: int = 0  # final dots sent that got no clear reply
 
     @property
@@ -87,11 +90,13 @@ class Evidence:
     def dot_answered(self, code: int, text: bytes) -> None:
         self.said = reply(code, text)
         self.accepted = self.accepted or code == 250
+        self.transient = is_temporary(code)
         if code == 250 or 400 <= code < 600:
             self.unanswered -= 1
 
     def failed(self, error: Exception) -> None:
         self.said = spoken(error)
+        self.transient = is_transient(error)
         if isinstance(error, smtplib.SMTPRecipientsRefused):
             self.refuse(error.recipients)
 

@@ -17,6 +17,7 @@ from notifyguard.conf.importing import unimportable
 from notifyguard.conf.limiter import LimiterSettings
 from notifyguard.conf.limits import Limit
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, log_once
+from notifyguard.conf.retries import Retries
 from notifyguard.conf.rule_switches import SWITCHABLE, Action
 from notifyguard.conf.schema import (
     InTransaction,
@@ -38,6 +39,7 @@ __all__ = [
     "Mode",
     "Problem",
     "Retention",
+    "Retries",
     "Settings",
     "TypeOptions",
     "current",

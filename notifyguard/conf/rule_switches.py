@@ -11,7 +11,7 @@ from notifyguard.conf.readers import dotted_path, one_of
 Action = Literal["off", "report", "hold"]
 RuleSwitches = Mapping[str, Action]
 
-SWITCHABLE = ("stale", "blank", "visible_recipients", "empty_body", "unrendered")
+SWITCHABLE = ("stale", "missed", "blank", "visible_recipients", "empty_body", "unrendered")
 """The built-in rules that may be switched. What a person set (a switch, ``suppressed()``,
 ``ALLOW_RECIPIENTS``) is none of them: a stop that another setting undoes stops nothing."""
 

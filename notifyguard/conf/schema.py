@@ -16,6 +16,7 @@ from notifyguard.conf.limiter import LimiterSettings, read_limiter
 from notifyguard.conf.limits import PER_RECIPIENT, PER_TYPE, Limit, owned, read_limits
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping
 from notifyguard.conf.recipients import allowed_recipients
+from notifyguard.conf.retries import Retries, retries
 from notifyguard.conf.rule_switches import RuleSwitches, rule_switches
 from notifyguard.conf.table import read_table, setting
 from notifyguard.decision import Sending
@@ -25,6 +26,8 @@ Mode = Literal["enforce", "observe", "bypass"]
 InTransaction = Literal["defer", "now", "error"]
 OnLimit = Literal["hold", "delay", "discard"]
 OnStale = Literal["hold", "expire"]
+OnMissed = Literal["send", "latest", "hold"]
+OnUncertain = Literal["keep", "resend"]
 DAY: timedelta | None = timedelta(hours=24)
 
 
@@ -45,10 +48,7 @@ class TypeOptions:
     """What holds for one notification type."""
 
     spelled: ClassVar = str.lower
-    # True where to ignore it would let out what it is there to keep back.
-    later: ClassVar[Mapping[object, bool]] = {
-        "on_uncertain": False,
-    }
+    later: ClassVar[Mapping[object, bool]] = {}
 
     sending: Sending | None = setting(None, readers.one_of(None, *Sending), stops=True)
     in_transaction: InTransaction | None = setting(
@@ -60,6 +60,9 @@ class TypeOptions:
     on_limit: OnLimit = setting("hold", readers.one_of("hold", "delay", "discard"))
     max_age: timedelta | None = setting(DAY, readers.age, stops=True)
     on_stale: OnStale = setting("hold", readers.one_of("hold", "expire"))
+    on_missed: OnMissed = setting("send", readers.one_of("send", "latest", "hold"), stops=True)
+    retries: Retries | None = setting(None, retries)
+    on_uncertain: OnUncertain = setting("keep", readers.one_of("keep", "resend"))
     rules: RuleSwitches = setting({}, rule_switches, stops=True)
 
 

@@ -176,7 +176,11 @@ class Arrival(Passage):
         ledger.note(self.case.passing, frozen)
         return self.case.passing
 
-    def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
+    def try_again(self, case: Case, entries: Sequence[Entry], detail: str) -> list[Entry]:
+        """Keep nothing: the queue that the message comes out of has tries of its own."""
+        return []
+
+    def _failed_before(self, case: Case, rule: str, error: Exception | None) -> bool:
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
         entries = failed(case.passing, rule, reason or "The backend could not connect.")
         with late.logged("record a failure"):
@@ -187,6 +191,7 @@ class Arrival(Passage):
             else:
                 self._on_ledger(partial(came_back.give_up, entries, self.given.attempt))
         case.settle(entries)
+        return False
 
 
 def _dispatch(message: Any, given: Pass, backend: Any) -> Dispatch:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from notifyguard import hold, ledger
+from notifyguard import clock, database, hold, ledger
 from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.fingerprint import fingerprint
 from notifyguard.channels.freezing import freeze
 from notifyguard.channels.transport import Receipt, Verdict
 from notifyguard.conf import Settings
-from notifyguard.decision import Decision, RecipientOutcome, Sending, State
-from notifyguard.exceptions import InvalidSettings
-from notifyguard.ledger import Entry
+from notifyguard.decision import Decision, RecipientOutcome, State
+from notifyguard.gate import namespace
+from notifyguard.gate.reports import is_only_reported
+from notifyguard.ledger import Entry, retries
 from notifyguard.limiters import Request
-from notifyguard.rules import Candidate, decide, decide_again
+from notifyguard.rules import Candidate, decide, decide_again, decide_early
 from notifyguard.switchboard import Board
-
-logger = logging.getLogger("notifyguard")
 
 _VERDICTS = {
     Verdict.ACCEPTED: State.SENT,
@@ -40,8 +38,10 @@ class Case:
         settings: as they stood when it came.
         passing: the entries that nothing has stopped so far.
         aside: the entries that were stopped and are not recorded yet, by decision.
+        scheduled: its time to leave is yet to come; told when it is judged.
         outcomes: by recipient, what is settled.
         granted: by recipient, what was used up of its limits.
+        key: of the message, whoever it goes to.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
         returned: what the backend returned for it.
@@ -53,7 +53,9 @@ class Case:
     aside: dict[Decision, list[Entry]] = field(default_factory=dict)
     outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
     granted: dict[str, Request] = field(default_factory=dict)
+    scheduled: bool = False
     kept: bool = False
+    key: UUID | None = None
     prepared: Any = None
     returned: Any = 0
 
@@ -66,6 +68,12 @@ class Case:
     def settled(self) -> bool:
         """Whether nothing is left to decide or to do."""
         return len(self.outcomes) == len(self.dispatch.recipients)
+
+    @property
+    def is_kept_first(self) -> bool:
+        """Whether it is stored before it leaves: for later, or to be sent again as it was."""
+        options = self.settings.for_type(self.dispatch.notification.type)
+        return self.scheduled or options.on_uncertain == "resend"
 
     @property
     def unsettled(self) -> list[Entry]:
@@ -82,15 +90,18 @@ class Case:
     def judge(self, board: Board) -> None:
         """Decide on every recipient that is not settled, under this board: pass or aside."""
         self.passing, self.aside = [], {}
+        self.scheduled = self._is_scheduled()
+        ask = decide_early if self.scheduled else decide
         content = fingerprint(self.dispatch.message) if self.keyed else None
-        namespace, broken = self._namespace()
+        space, broken = namespace.of(self.dispatch, self.settings)
+        self.key = self._key(space, board)
         for recipient in self.dispatch.recipients:
             if recipient in self.outcomes:
                 continue
             entry = self._entry(recipient, content)
-            entry.key = self._key(recipient, namespace, board)
-            decision = decide(self._candidate(entry, board)) or broken
-            if decision is None or self.only_reported(decision, entry):
+            entry.key = self._key(space, board, recipient)
+            decision = ask(self._candidate(entry, board)) or broken
+            if decision is None or is_only_reported(decision, entry, self.settings):
                 self.passing.append(entry)
             else:
                 stop(entry, decision)
@@ -113,7 +124,7 @@ class Case:
         stopped: dict[Decision, list[Entry]] = {}
         for entry in self.passing:
             decision = decide_again(self._candidate(entry, board))
-            if decision is not None and not self.only_reported(decision, entry):
+            if decision is not None and not is_only_reported(decision, entry, self.settings):
                 stopped.setdefault(decision, []).append(entry)
         return stopped
 
@@ -130,7 +141,12 @@ class Case:
 
     def freeze(self) -> hold.Frozen | None:
         """Return the message frozen, or ``None`` if it is stored already."""
-        return None if self.kept else freeze(self.dispatch.message)
+        return None if self.kept else self.frozen()
+
+    def frozen(self) -> hold.Frozen:
+        """Return the message frozen; one that leaves later is dated then."""
+        date = self.dispatch.notification.send_at if self.scheduled else None
+        return replace(freeze(self.dispatch.message, date=date), key=self.key)
 
     def settle(self, entries: Sequence[Entry]) -> None:
         """Take the entries' states as final."""
@@ -142,19 +158,22 @@ class Case:
         self._leave_out(entries)
 
     def receive(self, receipt: Receipt) -> list[Entry]:
-        """Write on the passing entries what the hand-over proved; return them."""
+        """Write on the passing entries what the hand-over proved; return them, unsettled."""
         refused = {email.normalised(to): said for to, said in receipt.refused.items()}
         for entry in self.passing:
+            was_sent_before = entry.rule == retries.RESEND
             entry.state = _VERDICTS[receipt.verdict]
             if entry.recipient in refused:
                 entry.state, entry.rule = State.FAILED, "refused"
                 entry.reason = email.storable(refused[entry.recipient], 500)
+                entry.transient = refused[entry.recipient].startswith("4")
             elif entry.state is not State.SENT:
                 entry.rule = str(receipt.verdict)
                 entry.reason = email.storable(receipt.detail, 500)
-        entries = self.passing
-        self.settle(entries)
-        return entries
+                entry.transient = receipt.transient and entry.state is State.FAILED
+            if was_sent_before and entry.state is State.FAILED:
+                retries.make_doubtful(entry)
+        return self.passing
 
     def outgoing(self) -> Any:
         """Return the caller's own message, or a copy without those who are not to get it."""
@@ -177,20 +196,15 @@ class Case:
         self.aside = {decision: stopped for decision, stopped in left.items() if stopped}
 
     def _candidate(self, entry: Entry, board: Board) -> Candidate:
-        return Candidate(self.dispatch, entry.recipient, self.settings, board, entry.due_at)
+        return Candidate(
+            self.dispatch, entry.recipient, self.settings, board, entry.due_at, entry.scheduled
+        )
 
-    def only_reported(self, decision: Decision, entry: Entry) -> bool:
-        """Write on an entry what was decided, if that is only reported."""
-        if decision.sending is Sending.OPEN:
-            entry.rule, reason = email.storable(decision.rule, 50), decision.reason
-            _say_once(entry)
-        elif self.settings.mode == "observe" and not decision.by_person:
-            entry.rule = email.storable(f"observed {decision.rule}", 50)
-            reason = f"Would have been stopped: {decision.reason}"
-        else:
+    def _is_scheduled(self) -> bool:
+        notification = self.dispatch.notification
+        if notification.send_at is None or notification.due_at is None:
             return False
-        entry.reason = email.storable(reason, 500)
-        return True
+        return notification.due_at > clock.now(database.connection())
 
     def _entry(self, recipient: str, content: UUID | None) -> Entry:
         dispatch = self.dispatch
@@ -206,38 +220,15 @@ class Case:
             subject=dispatch.subject,
             due_at=dispatch.notification.due_at,
             max_age=dispatch.notification.max_age,
+            scheduled=self.scheduled,
+            wakes_at=dispatch.notification.due_at if self.scheduled else None,
         )
 
-    def _namespace(self) -> tuple[str | None, Decision | None]:
-        """Return the namespace of the keys, or what is decided when it cannot be told."""
-        if not self.keyed:
-            return None, None
-        try:
-            return self.settings.current_namespace(), None
-        except InvalidSettings as error:
-            # Under a guessed namespace a key that is taken would be free.
-            critical = self.settings.for_type(self.dispatch.notification.type).critical
-            held = Decision(Sending.HOLD, "namespace", str(error), takes_key=False)
-            return None, None if critical else held
-
-    def _key(self, recipient: str, namespace: str | None, board: Board) -> UUID | None:
+    def _key(self, space: str | None, board: Board, *whom: str) -> UUID | None:
         notification = self.dispatch.notification
-        if notification.key is None or namespace is None or not board.salt:
+        if notification.key is None or space is None or not board.salt:
             return None
-        return ledger.key_of(board.salt, namespace, notification.type, recipient, notification.key)
-
-
-_said: set[tuple[str, str]] = set()
-
-
-def _say_once(entry: Entry) -> None:
-    """Log the first report of a type and rule; the ledger holds every one."""
-    if (entry.type, entry.rule) not in _said:
-        _said.add((entry.type, entry.rule))
-        logger.warning(
-            "notifyguard: mail of type %s leaves although the rule %s objects: see dispatch %s",
-            *(entry.type, entry.rule, entry.dispatch),
-        )
+        return ledger.key_of(board.salt, space, notification.type, *whom, notification.key)
 
 
 def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from django.db import Error as DatabaseFailure
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -51,7 +52,7 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseFailu
     if missing:
         _say_once("missing", logging.CRITICAL, _MISSING)
     for case in cases:
-        if missing or _leaves_unrecorded(case):
+        if (missing or _leaves_unrecorded(case)) and not _is_for_later(case):
             _send_unrecorded(passage, case, remember=not missing)
         elif is_silent(passage.backend):
             logger.error("notifyguard: %s (%s)", _REFUSED, type(error).__name__)
@@ -77,6 +78,12 @@ def tables_are_missing() -> bool:
 def _lacks_tables(connection: BaseDatabaseWrapper) -> bool:
     with connection.cursor() as cursor:
         return Control._meta.db_table not in connection.introspection.table_names(cursor)
+
+
+def _is_for_later(case: Case) -> bool:
+    # Without the ledger there is no later, and now is wrong. By this host's clock.
+    send_at = case.dispatch.notification.send_at
+    return send_at is not None and send_at > datetime.now(UTC)
 
 
 def _leaves_unrecorded(case: Case) -> bool:

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseFailure
 
 from notifyguard import ledger
 from notifyguard.decision import State
-from notifyguard.gate import failures, late
+from notifyguard.gate import failures, late, resending
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry, StaleBoard
@@ -28,8 +28,9 @@ def send(passage: Passage, messages: Sequence[Any]) -> Any:
 
 
 def _send_all(passage: Passage, cases: list[Case]) -> None:
-    if len(cases) == 1:
-        failures.with_ledger(passage, cases, partial(_send_one, passage))
+    if len(cases) == 1 or any(map(resending.applies, cases)):
+        for case in cases:
+            failures.with_ledger(passage, [case], partial(_send_one, passage))
         return
     for start in range(0, len(cases), CHUNK):
         failures.with_ledger(passage, cases[start : start + CHUNK], partial(_send_chunk, passage))
@@ -41,7 +42,9 @@ def _send_all(passage: Passage, cases: list[Case]) -> None:
 def _send_one(passage: Passage, cases: list[Case], board: Board) -> None:
     (case,) = cases
     passage.judge(cases, board)
-    if case.passing and passage.prepare(case):
+    if case.passing and resending.applies(case):
+        resending.send(passage, case, board)
+    elif case.passing and passage.prepare(case):
         for entry in case.passing:
             entry.state = State.IN_FLIGHT
         won = ledger.record(case.passing, board.generation)

@@ -29,7 +29,11 @@ logger = logging.getLogger("notifyguard")
 
 
 def deliver(
-    entries: Sequence[Entry], frozen: Frozen, backend: Any, inner: Callable[[Any], Any]
+    entries: Sequence[Entry],
+    frozen: Frozen,
+    backend: Any,
+    inner: Callable[[Any], Any],
+    message: Any = None,
 ) -> None:
     """Deliver one queued dispatch over a backend.
 
@@ -38,12 +42,13 @@ def deliver(
         frozen: its message.
         backend: to hand it to.
         inner: calls the backend's original ``send_messages``.
+        message: it thawed, if somebody has done that.
 
     Raises:
         Exception: what the backend raised; the ledger says ``failed`` or ``uncertain``.
     """
     passage = Passage(backend, inner, conf.current())
-    case = _case(passage, entries, thaw(frozen))
+    case = _case(passage, entries, message or thaw(frozen))
     try:
         while case.passing:
             # Read anew: a sweeper that runs for days has nothing else to tell it that

@@ -14,6 +14,7 @@ from django.db import transaction
 from notifyguard import alerts, database, ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
 from notifyguard.channels.passes import Pass
+from notifyguard.channels.transience import is_transient
 from notifyguard.channels.transport import (
     Receipt,
     Transport,
@@ -24,9 +25,10 @@ from notifyguard.channels.transport import (
 from notifyguard.conf import Settings
 from notifyguard.database import Standing
 from notifyguard.decision import State
-from notifyguard.gate import handover, late, quota
+from notifyguard.gate import handover, late, quota, retrying, schedule
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
+from notifyguard.gate.returned import combined
 from notifyguard.ledger import Entry, collisions, handed_on
 from notifyguard.switchboard import Board
 
@@ -47,6 +49,7 @@ class Passage:
         self.inner = inner
         self._gives_pass = not is_synchronous(backend)
         self._open = False
+        self._unreachable: Exception | None = None
         self.raised: Exception | None = None
 
     def through(self, messages: Sequence[Any], send: Callable[[list[Case]], None]) -> Any:
@@ -63,23 +66,27 @@ class Passage:
         return combined([case.returned for case in cases])
 
     def judge(self, cases: Sequence[Case], board: Board) -> None:
-        """Decide, and record what is held or discarded; what passes is left to be sent."""
+        """Decide, and record what is held, discarded or for later; what passes is left to send."""
         for case in cases:
             case.judge(board)
         drop_taken(cases, board)
-        quota.keep_within(cases, board)
+        # What is kept first is counted when it leaves.
+        quota.keep_within([case for case in cases if not case.is_kept_first], board)
         for case in cases:
             for decision, entries in list(case.aside.items()):
                 frozen = case.freeze() if decision.keeps_body else None
                 won = ledger.record(entries, board.generation, frozen)
                 collisions.alarm(won)
                 case.settle(won)
+            if case.scheduled and case.passing:
+                schedule.keep(case, board)
 
     def prepare(self, case: Case) -> bool:
         """Build the message and connect: whatever fails here is proof that nothing left.
 
         Returns:
-            False when the backend failed to connect and keeps silent about it.
+            False when the backend failed to connect and keeps silent about it, or when
+            the message is tried again later.
 
         Raises:
             Exception: what the backend raises; the failure is in the ledger.
@@ -91,7 +98,9 @@ class Passage:
             rule = "connect"
             ready = self.open()
         except Exception as error:
-            self._failed_before(case, rule, error)
+            if self._failed_before(case, rule, error):
+                self._unreachable = error
+                return False
             self.raised = error
             raise
         if not ready:
@@ -103,7 +112,9 @@ class Passage:
         return True
 
     def open(self) -> bool:
-        """Connect, once for the whole call."""
+        """Connect, once for the whole call; a server that was not there is not asked again."""
+        if self._unreachable is not None:
+            raise self._unreachable
         if not self._open:
             self._open = self.transport.open()
         return self._open
@@ -140,13 +151,21 @@ class Passage:
             self._hand_on(case)
             return []
         entries = case.receive(receipt)
+        again = self.try_again(case, [e for e in entries if e.transient], receipt.detail)
+        case.settle(entries)
+        entries = [entry for entry in entries if entry not in again]
         if self._gives_pass:
             entries = self._not_overtaken(case, entries)
-        if receipt.error is not None:
+        in_hand = again or any(map(retrying.will_be_resent, entries))
+        if receipt.error is not None and not in_hand:
             self.confirm(entries)
             self.raised = receipt.error
             raise receipt.error
         return entries
+
+    def try_again(self, case: Case, entries: Sequence[Entry], detail: str) -> list[Entry]:
+        """Keep what failed for now, if its type says so; return what will be tried again."""
+        return retrying.keep(case, entries, detail)
 
     def confirm(self, entries: Sequence[Entry]) -> None:
         """Write outcomes. A message that left never ends in an exception to the caller."""
@@ -183,9 +202,17 @@ class Passage:
             self.confirm(case.passing)
             raise
 
-    def _failed_before(self, case: Case, rule: str, error: Exception | None) -> None:
+    def _failed_before(self, case: Case, rule: str, error: Exception | None) -> bool:
+        """Write a failure down; return whether the message is tried again for anybody."""
         reason = f"{type(error).__name__}: {error}" if error else self.transport.detail
         stood = {entry.state for entry in case.passing}
+        passes_by = is_transient(error) if error else self.transport.transient
+        transient = case.passing if rule == "connect" and passes_by else []
+        again = self.try_again(case, transient, reason)
+        case.settle(again)
+        case.settle(retrying.stay_uncertain(case.passing, reason))
+        if not case.passing:
+            return True
         entries = failed(case.passing, rule, reason or "The backend could not connect.")
         with late.logged("record a failure"):
             if State.IN_FLIGHT in stood:
@@ -195,6 +222,7 @@ class Passage:
             else:
                 ledger.note(entries)
         case.settle(entries)
+        return bool(again)
 
 
 def _fold_on_commit(case: Case) -> None:
@@ -212,16 +240,3 @@ def _with_pass(message: Any, case: Case) -> Any:
     attempt = max(entry.attempt for entry in case.passing)
     given = Pass(case.dispatch.id, attempt, case.dispatch.notification.type)
     return passes.with_pass(message, given, salt)
-
-
-def combined(returned: list[Any]) -> Any:
-    """Return what one call for all messages would have returned.
-
-    Backends return a count, a list (celery_email) or nothing at all.
-    """
-    if all(value is None for value in returned):
-        return None
-    lists = [value for value in returned if isinstance(value, list)]
-    if lists:
-        return [item for value in lists for item in value]
-    return sum(value for value in returned if isinstance(value, int))

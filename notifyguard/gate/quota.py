@@ -14,6 +14,7 @@ from notifyguard import conf
 from notifyguard.decision import Decision, State
 from notifyguard.gate.case import Case
 from notifyguard.gate.late import logger
+from notifyguard.gate.reports import is_only_reported
 from notifyguard.ledger import Entry
 from notifyguard.limiters import MOST, Refusal, Request, limiter_for
 from notifyguard.rules import broken, limits
@@ -53,7 +54,7 @@ def _set_aside(asked: Sequence[tuple[Case, Entry]], board: Board) -> None:
         stopped: dict[Decision, list[Entry]] = {}
         for entry in case.passing:
             decision = decisions.get(entry.id)
-            if decision is not None and not case.only_reported(decision, entry):
+            if decision is not None and not is_only_reported(decision, entry, case.settings):
                 stopped.setdefault(decision, []).append(entry)
         for decision, entries in stopped.items():
             case.set_aside(decision, entries)

@@ -20,7 +20,7 @@ from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.gate import failures, handover, late
 from notifyguard.gate.arrival import Arrival
-from notifyguard.gate.passage import combined
+from notifyguard.gate.returned import combined
 from notifyguard.ledger import StaleBoard
 from notifyguard.switchboard import Board, Ruling
 

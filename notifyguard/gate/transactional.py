@@ -15,10 +15,9 @@ from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from notifyguard import clock, database, ledger, switchboard
-from notifyguard.channels.freezing import freeze
 from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
-from notifyguard.gate import failures, kept, late, quota
+from notifyguard.gate import failures, kept, late, quota, resending
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
@@ -47,7 +46,7 @@ def _send_all(passage: Passage, cases: list[Case]) -> None:
 
 def _send(passage: Passage, case: Case) -> None:
     _set_aside(case, _present_board())
-    if case.passing and _way(case) == "defer":
+    if case.passing and (case.scheduled or _way(case) == "defer"):
         _queue(passage, case)
     elif case.passing:
         _send_now(passage, case)
@@ -63,7 +62,9 @@ def _refuse_if_told(case: Case) -> None:
 
 def _way(case: Case) -> str:
     options = case.settings.for_type(case.dispatch.notification.type)
-    return options.in_transaction or ("defer" if case.keyed else "now")
+    # What is sent again when its fate is not known must be kept before it leaves.
+    is_kept = case.keyed or resending.applies(case)
+    return options.in_transaction or ("defer" if is_kept else "now")
 
 
 def _present_board() -> Board:
@@ -86,19 +87,19 @@ def _record_aside(case: Case) -> None:
 
 
 def _queue(passage: Passage, case: Case) -> None:
-    """Freeze the message into the caller's transaction; to be delivered on commit."""
+    """Freeze the message into the caller's transaction; to be delivered on commit, or when due."""
     now = clock.now(database.connection())
     for entry in case.passing:
         entry.state, entry.frozen = State.QUEUED, True
         # Its age counts from here, however late the commit comes.
         entry.due_at = entry.due_at or now
-    frozen = freeze(case.dispatch.message)
+    frozen = case.frozen()
     entries = case.passing
-    ledger.note(entries, frozen)
+    ledger.note(entries, None if case.kept else frozen)
     case.settle(entries)
     case.returned = 1
     connection = database.connection()
-    if connection.in_atomic_block:
+    if connection.in_atomic_block and not case.scheduled:
         # The frozen message: the object may be changed and sent again before the commit.
         deliver = partial(kept.deliver_on_commit, entries, frozen, passage.backend, passage.inner)
         transaction.on_commit(deliver, using=connection.alias, robust=True)

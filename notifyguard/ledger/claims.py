@@ -104,7 +104,8 @@ def _record(entries: Sequence[Entry], generation: int, frozen: hold.Frozen | Non
         if tried and (written := _written(entries)):
             return written  # the commit had gone through, its reply was lost
         tried.append(True)
-        if frozen is None and database.connection().vendor == "postgresql":
+        hot = frozen is None and not any(entry.frozen for entry in entries)
+        if hot and database.connection().vendor == "postgresql":
             return _record_at_once(entries, generation)
         return _record_in_steps(entries, generation, frozen)
 

@@ -61,6 +61,9 @@ class Entry:
         wakes_at: when the sweeper may have it, if it is queued for a time to come.
         due_at: when it was meant to leave; ``None`` for when its row was written.
         max_age: how long after that it may still leave, if its message says so.
+        scheduled: its message said when to leave, before that time.
+        retries: how often it was queued again to be tried again.
+        transient: it has failed, and what failed may pass by itself.
     """
 
     dispatch: UUID
@@ -83,6 +86,9 @@ class Entry:
     wakes_at: datetime | None = None
     due_at: datetime | None = None
     max_age: timedelta | None = None
+    scheduled: bool = False
+    retries: int = 0
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

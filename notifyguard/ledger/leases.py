@@ -11,16 +11,24 @@ from django.db.models import F, Q, QuerySet
 
 from notifyguard import clock, conf, database
 from notifyguard.decision import State
-from notifyguard.ledger import handed_on, rows
+from notifyguard.ledger import handed_on, retries, rows, statements
 from notifyguard.models import Claim, Delivery, Sweep
 
 EXAMINED_AGAIN = timedelta(minutes=10)
 """How far each sweep goes back behind the last, for rows that were committed late."""
 
+MOST_CRASHES = 3
+"""Processes that may die over a message that they have taken and not handed over."""
+
 _LOST = {
     "state": State.UNCERTAIN,
     "rule": "lease",
     "reason": "The process that was handing it over did not report back; it may have left.",
+}
+_CRASHED = {
+    "state": State.FAILED,
+    "rule": "crashes",
+    "reason": "Three processes that had taken it died before handing it over; it was not sent.",
 }
 _ABANDONED = {
     "state": State.FAILED,
@@ -33,17 +41,23 @@ def expire_leases() -> dict[State, int]:
     """End the leases that ran out; return how many rows went to which state.
 
     A claimed row with its message kept is queued again, one without becomes
-    ``failed`` and frees its key. A marked row becomes ``uncertain`` and is never
-    sent again by itself: a fence cannot fence SMTP.
+    ``failed`` and frees its key; so does one that three processes died over. A marked
+    row becomes ``uncertain`` and is never sent again by itself, unless its type says
+    so and its message was kept before the mark: a fence cannot fence SMTP.
     """
     connection = database.connection()
     clock.compare(connection)
     now = clock.now(connection)
-    marked = _expire(_overdue(State.IN_FLIGHT, now), {**_LOST, "wake_at": clock.never()})
+    marked = _expire(_overdue(State.IN_FLIGHT, now), _LOST)
     abandoned = _expire(_overdue(State.CLAIMED, now), _ABANDONED)
-    woken = _woken(State.CLAIMED, now)
+    abandoned += _give_up_crashed(now)
     requeue = partial(
-        woken.update, state=State.QUEUED, wake_at=now, changed_at=now, attempt=F("attempt") + 1
+        _woken(State.CLAIMED, now).update,
+        state=State.QUEUED,
+        wake_at=now,
+        changed_at=now,
+        attempt=F("attempt") + 1,
+        crashes=F("crashes") + 1,
     )
     requeued = database.retrying(requeue)
     unreturned = handed_on.end_patience()
@@ -103,9 +117,19 @@ def _woken(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
     return rows.deliveries(database.connection()).filter(state=state, wake_at__lte=now)
 
 
+def _give_up_crashed(now: datetime) -> int:
+    given_up = [
+        row
+        for row in _woken(State.CLAIMED, now).filter(crashes__gte=MOST_CRASHES - 1)
+        if database.retrying(partial(_expire_one, row, _CRASHED))
+    ]
+    retries.say_given_up(given_up, "crashes")
+    return len(given_up)
+
+
 def _expire(overdue: QuerySet[Delivery, Delivery], outcome: Mapping[str, object]) -> int:
     expired = 0
-    for row in overdue.only("id", "attempt", "state", "key").iterator():
+    for row in overdue.iterator():
         expired += database.retrying(partial(_expire_one, row, outcome))
     return expired
 
@@ -113,10 +137,18 @@ def _expire(overdue: QuerySet[Delivery, Delivery], outcome: Mapping[str, object]
 def _expire_one(row: Delivery, outcome: Mapping[str, object]) -> int:
     with database.short_transaction() as connection:
         still = rows.deliveries(connection).filter(id=row.id, attempt=row.attempt, state=row.state)
-        changed = still.update(changed_at=clock.now(connection), **outcome)
+        wake_at = _wakes(row) if outcome is _LOST else None
+        changed = still.update(changed_at=clock.now(connection), wake_at=wake_at, **outcome)
         if changed and outcome["state"] is State.FAILED and row.key is not None:
             Claim.objects.using(connection.alias).filter(key=row.key, delivery=row.id).delete()
+        if changed and outcome is _CRASHED:
+            statements.drop_if_done(connection, row.dispatch)
         return changed
+
+
+def _wakes(lost: Delivery) -> datetime:
+    is_kept = lost.wake_at is not None
+    return retries.resend_at(lost.type, "lease", lost.retries) if is_kept else clock.never()
 
 
 def _examined(connection: BaseDatabaseWrapper, now: datetime) -> None:

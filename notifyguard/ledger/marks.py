@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notifyguard import clock, database
 from notifyguard.decision import State
-from notifyguard.ledger import at_once, rows, statements
+from notifyguard.ledger import at_once, retries, rows, statements
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.takeover import StaleBoard
 
@@ -123,7 +123,11 @@ def _say_if_late(entries: Sequence[Entry], changed: int) -> None:
 
 
 def _wakes(outcome: Entry) -> datetime | None:
-    return clock.never() if outcome.state is State.UNCERTAIN else None
+    if outcome.state is not State.UNCERTAIN:
+        return None
+    if not outcome.frozen:
+        return clock.never()
+    return retries.resend_at(outcome.type, outcome.rule, outcome.retries)
 
 
 def _is_one_update(entries: Sequence[Entry]) -> bool:

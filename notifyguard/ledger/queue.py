@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, QuerySet
 
 from notifyguard import clock, conf, database
@@ -30,13 +31,13 @@ def take(limit: int) -> list[Delivery]:
 
 
 def put_back(entries: Sequence[Entry], *, rule: str, reason: str, state: State) -> None:
-    """Move taken entries to ``held`` or ``discarded``, because the decision changed."""
+    """Move taken entries on without a hand-over, mostly because the decision changed."""
     waiting = rows.deliveries(database.connection()).filter(state__in=rows.WAITING)
     values = {
         "state": state,
         "rule": rule,
         "reason": reason[:500],
-        "wake_at": clock.never() if state is State.HELD else None,
+        "wake_at": clock.never() if state in (State.HELD, State.UNCERTAIN) else None,
     }
     database.retrying(partial(_change, waiting, entries, values))
 
@@ -65,6 +66,23 @@ def _change(
             found.filter(id=one.id, attempt=one.attempt).update(changed_at=now, **values)
 
 
+def _due(
+    connection: BaseDatabaseWrapper, found: Sequence[Delivery], now: datetime
+) -> list[Delivery]:
+    """Put off what is scheduled for later: who releases it lets it go, and not before its time."""
+    early = [row for row in found if row.due_at is not None and row.due_at > now]
+    for row in early:
+        rows.deliveries(connection).filter(id=row.id).update(wake_at=row.due_at)
+    return _together([row for row in found if row not in early])
+
+
+def _together(due: Sequence[Delivery]) -> list[Delivery]:
+    """Take a message over which a process died alone: it must not end what is beside it."""
+    if due and due[0].crashes:
+        return [row for row in due if row.dispatch == due[0].dispatch]
+    return [row for row in due if not row.crashes]
+
+
 def _take(limit: int) -> list[Delivery]:
     with database.short_transaction() as connection:
         # Locked first so that SQLite begins by writing; elsewhere it costs nothing.
@@ -78,7 +96,7 @@ def _take(limit: int) -> list[Delivery]:
         )
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
-        taken = list(due[:limit])
+        taken = _due(connection, list(due[:limit]), now)
         rows.deliveries(connection).filter(id__in=[row.id for row in taken]).update(
             state=State.CLAIMED,
             attempt=F("attempt") + 1,

@@ -11,7 +11,7 @@ from django.db.models import Count, Min
 
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import Sending, State
-from notifyguard.ledger import leases, rows
+from notifyguard.ledger import leases, rows, schedule
 from notifyguard.models import Switch
 from notifyguard.switchboard import Ruling
 
@@ -22,10 +22,13 @@ SILENT_AFTER = timedelta(minutes=5)
 def waiting() -> list[dict[str, Any]]:
     """Count what waits for a process or a person, by ``state``.
 
+    What is scheduled waits for its time and for nobody else: ``schedule.planned_by_type``.
+
     Returns:
         Dicts with ``state``, ``deliveries`` and ``oldest``.
     """
-    counted = leases.waiting().order_by("state").values("state")
+    planned = schedule.planned().order_by().values("id")
+    counted = leases.waiting().exclude(id__in=planned).order_by("state").values("state")
     return [{**each} for each in counted.annotate(deliveries=Count("id"), oldest=Min("created_at"))]
 
 

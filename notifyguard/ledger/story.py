@@ -60,6 +60,8 @@ def _discarded(delivery: Delivery, at: str) -> str:
     if delivery.rule == "suppressed":
         said = _reason(delivery)
         return f"Not sent, at {at}: the code that sent it was to notify nobody. Reason: {said}"
+    if delivery.rule == "cancelled":
+        return f"Not sent: taken back at {at} by the code that sent it."
     if delivery.rule == "discarded":
         return f"It was held, then discarded at {at}. {_reason(delivery)}"
     return f"Discarded at {at} by {_by(delivery)}"
@@ -67,6 +69,10 @@ def _discarded(delivery: Delivery, at: str) -> str:
 
 def _queued(delivery: Delivery, at: str) -> str:
     released = f"It was held, then released. {_reason(delivery)} " * (delivery.rule == "released")
+    if delivery.rule in ("retries", "resend"):
+        return f"{_reason(delivery)} It is tried again at {moment(delivery.wake_at)}."
+    if delivery.due_at is not None and delivery.wake_at == delivery.due_at:
+        return f"{released}It is scheduled for {moment(delivery.due_at)}."
     return f"{released}It waits to be sent, since {at}."
 
 

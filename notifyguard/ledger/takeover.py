@@ -66,6 +66,7 @@ def take_over(entry: Entry, generation: int, frozen: hold.Frozen | None = None) 
             instance=instance(),
             created_at=now,  # of our message, and from then our lease runs
             changed_at=now,
+            due_at=entry.due_at,
             wake_at=rows.wakes(entry, now),
             **{name: getattr(entry, name) for name in _TAKEN_ALONG},
         )

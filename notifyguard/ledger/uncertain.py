@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from notifyguard import clock, conf, database
+from notifyguard import clock, conf, database, patterns
 from notifyguard.decision import State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import deeds, leases, rows, statements
 from notifyguard.models import Delivery
+
+BATCH = 1_000
+"""Deliveries that are resolved in one transaction, so that none is long."""
 
 
 class Finding(Enum):
@@ -34,6 +40,80 @@ _SAID = {
 def uncertain() -> QuerySet[Delivery, Delivery]:
     """Return the uncertain deliveries, the oldest first."""
     return leases.waiting().filter(state=State.UNCERTAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which uncertain deliveries are meant.
+
+    Attributes:
+        pattern: their notification types.
+        older_than: only those whose message was sent before this time.
+        newer_than: only those whose message was sent at this time or later.
+        instance: only those of instances whose name begins so, such as a host's.
+    """
+
+    pattern: str = "*"
+    older_than: datetime | None = None
+    newer_than: datetime | None = None
+    instance: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.pattern} of {self.instance}" if self.instance else self.pattern
+
+
+class Uncertain(NamedTuple):
+    """What must be known of an uncertain delivery to find out what became of it."""
+
+    id: UUID
+    type: str
+    recipient: str
+    message_id: str
+    created_at: datetime
+    changed_at: datetime
+
+
+def chosen(choice: Choice) -> Iterator[Uncertain]:
+    """Yield the uncertain deliveries that are meant, the oldest first."""
+    found = uncertain()
+    if choice.older_than:
+        found = found.filter(created_at__lt=choice.older_than)
+    if choice.newer_than:
+        found = found.filter(created_at__gte=choice.newer_than)
+    if choice.instance:
+        found = found.filter(instance__startswith=choice.instance)
+    for row in map(Uncertain._make, found.values_list(*Uncertain._fields).iterator()):
+        # Matched here, since no database knows our globs, and some ignore case.
+        if patterns.matches(choice.pattern, row.type):
+            yield row
+
+
+def resolve_many(
+    found: Sequence[tuple[UUID, str]], finding: Finding, *, subject: str, reason: str, actor: str
+) -> Iterator[int]:
+    """Write down what became of many uncertain deliveries.
+
+    Lazy, one transaction and one event for each batch: whoever stops in the middle has
+    resolved only what was yielded. What is no longer uncertain is left alone: late
+    evidence, or somebody else, has had the word.
+
+    Args:
+        found: each delivery, and what is to be added to its reason.
+        finding: what was found out.
+        subject: what was chosen, in the operator's words; for the event.
+        reason: where and how.
+        actor: who, as text.
+
+    Yields:
+        How many deliveries of a batch were resolved, once it is committed.
+
+    Raises:
+        NotAllowed: the reason or the actor is missing.
+    """
+    reason, actor = deeds.accountable(reason, actor)
+    for start in range(0, len(found), BATCH):
+        batch = found[start : start + BATCH]
+        yield database.retrying(partial(_resolve_batch, batch, finding, subject, reason, actor))
 
 
 def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -> int:
@@ -67,30 +147,52 @@ def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -
 
 
 def _resolve_one(delivery: UUID, finding: Finding, reason: str, actor: str) -> None:
+    if not _end(delivery, finding, f"{actor}: {reason}"):
+        found = rows.deliveries(database.connection()).filter(id=delivery)
+        raise NotAllowed(_refusal(delivery, found.first()))
+    _record(str(delivery), finding, reason, actor, 1)
+
+
+def _resolve_batch(
+    batch: Sequence[tuple[UUID, str]], finding: Finding, subject: str, reason: str, actor: str
+) -> int:
+    with database.short_transaction():
+        ended = sum(
+            _end(delivery, finding, f"{actor}: {reason}{f' ({said})' if said else ''}")
+            for delivery, said in sorted(batch)
+        )
+        _record(subject, finding, reason, actor, ended)
+    return ended
+
+
+def _end(delivery: UUID, finding: Finding, why: str) -> bool:
     connection = database.connection()
     found = rows.deliveries(connection).filter(id=delivery)
-    state = finding.value
     changed = found.filter(_open_to_findings()).update(
-        state=state,
+        state=finding.value,
         rule="resolved",
-        reason=f"{_SAID[finding]}, by {actor}: {reason}"[:500],
+        reason=f"{_SAID[finding]}, by {why}"[:500],
         changed_at=clock.now(connection),
         wake_at=None,
     )
-    row = found.first()
-    if not changed or row is None:
-        raise NotAllowed(_refusal(delivery, row))
+    row = found.first() if changed else None
+    if row is None:
+        return False
     if finding is Finding.NOT_SENT:
         rows.free(connection, [rows.entry_of(row)])
     statements.drop_if_done(connection, row.dispatch)
+    return True
+
+
+def _record(subject: str, finding: Finding, reason: str, actor: str, count: int) -> None:
     deeds.record(
         "resolve",
-        str(delivery),
+        subject[:200],
         reason=reason,
         actor=actor,
         before=State.UNCERTAIN,
-        after=state,
-        count=1,
+        after=finding.value,
+        count=count,
     )
 
 

@@ -113,6 +113,12 @@ class Migration(migrations.Migration):
             name="FrozenMessage",
             fields=[
                 ("dispatch", models.UUIDField(primary_key=True, serialize=False)),
+                (
+                    "key",
+                    models.UUIDField(
+                        blank=True, db_column="idempotency_key", db_index=True, null=True
+                    ),
+                ),
                 ("payload", models.TextField()),
                 ("size", models.PositiveBigIntegerField(help_text="Bytes, with its contents.")),
                 ("frozen_at", models.DateTimeField(db_index=True)),
@@ -233,6 +239,22 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("wake_at", models.DateTimeField(blank=True, db_index=True, null=True)),
+                (
+                    "retries",
+                    models.PositiveSmallIntegerField(
+                        db_default=0,
+                        default=0,
+                        help_text="How often it was queued again to be tried again.",
+                    ),
+                ),
+                (
+                    "crashes",
+                    models.PositiveSmallIntegerField(
+                        db_default=0,
+                        default=0,
+                        help_text="How many processes died that had taken it.",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "delivery",

@@ -19,13 +19,14 @@ from notifyguard.decision import Decision, Sending
 from notifyguard.rules.allow_recipients import allow_recipients
 from notifyguard.rules.base import Candidate, Rule
 from notifyguard.rules.blank import blank, empty_body
+from notifyguard.rules.missed import missed
 from notifyguard.rules.stale import stale
 from notifyguard.rules.suppressed import suppressed
 from notifyguard.rules.switches import switches
 from notifyguard.rules.unrendered import unrendered
 from notifyguard.rules.visible_recipients import visible_recipients
 
-__all__ = ["Candidate", "Rule", "broken", "decide", "decide_again"]
+__all__ = ["Candidate", "Rule", "broken", "decide", "decide_again", "decide_early"]
 
 logger = logging.getLogger("notifyguard")
 
@@ -34,6 +35,7 @@ DEFAULT = (
     Rule("switch", switches, optional=False, asked_again=True),
     Rule("allow_recipients", allow_recipients, optional=False, on_error="hold", asked_again=True),
     Rule("stale", stale, asked_again=True),
+    Rule("missed", missed, asked_again=True),
     Rule("blank", blank),
     Rule("visible_recipients", visible_recipients),
     Rule("empty_body", empty_body, action="report"),
@@ -48,6 +50,16 @@ def decide(candidate: Candidate) -> Decision | None:
     """Ask the rules in order; return the first decision that stops, else the first report."""
     settings = candidate.settings
     return _first(_rules(settings.extra_rules, settings.disabled_rules), candidate)
+
+
+def decide_early(candidate: Candidate) -> Decision | None:
+    """Ask about what is to leave later the rules that time does not change.
+
+    The others are asked when it is due: what a switch stops today is not stopped
+    for next week, and what it stops then is.
+    """
+    rules = _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
+    return _first(tuple(rule for rule in rules if not rule.asked_again), candidate)
 
 
 def decide_again(candidate: Candidate) -> Decision | None:

@@ -26,6 +26,7 @@ class Candidate:
         board: the switches the decision is made under.
         due_at: when it was meant to leave, as the ledger stores times; ``None``
             for now.
+        scheduled: its message said when to leave, before that time.
     """
 
     dispatch: Dispatch
@@ -33,6 +34,7 @@ class Candidate:
     settings: Settings
     board: Board
     due_at: datetime | None = None
+    scheduled: bool = False
 
     @property
     def type(self) -> str:

@@ -21,6 +21,7 @@ PAGES = [
     BASE_DIR / "README.md",
     DOCS / "how-to/staging.md",
     DOCS / "how-to/late-mail.md",
+    DOCS / "how-to/schedule.md",
 ]
 TYPED = re.compile(r"^ *(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
 

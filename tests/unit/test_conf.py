@@ -131,6 +131,9 @@ def test_every_setting_can_be_written():
                     "critical": True,
                     "max_age": timedelta(hours=2),
                     "on_stale": "expire",
+                    "on_missed": "latest",
+                    "on_uncertain": "resend",
+                    "retries": {"attempts": 2},
                     "rules": {"blank": "off", "project.rules.Office": "report"},
                 }
             },
@@ -157,6 +160,9 @@ def test_every_setting_can_be_written():
                 "critical": True,
                 "max_age": timedelta(hours=2),
                 "on_stale": "expire",
+                "on_missed": "latest",
+                "on_uncertain": "resend",
+                "retries": conf.Retries(attempts=2),
                 "rules": {"blank": "off", "project.rules.Office": "report"},
             },
         },
@@ -213,9 +219,9 @@ def test_a_switch_is_read_as_the_word_of_the_design():
         (
             {"TYPES": {"ticket.*": {"rules": {"blnk": "hold"}}}},
             'NOTIFYGUARD["TYPES"]["ticket.*"]["rules"] is {\'blnk\': \'hold\'}, which cannot be '
-            'used. "blnk" is no rule that can be switched. Did you mean "blank"? Known are stale, '
-            "blank, visible_recipients, empty_body, unrendered and the paths in EXTRA_RULES. "
-            'Until then mail of types "ticket.*" is held.',
+            'used. "blnk" is no rule that can be switched. Did you mean "blank"? Known are '
+            "stale, missed, blank, visible_recipients, empty_body, unrendered and the paths in "
+            'EXTRA_RULES. Until then mail of types "ticket.*" is held.',
         ),
         (
             {"TYPES": {"ticket.*": {"rules": {"blank": "of"}}}},

@@ -35,7 +35,12 @@ _LEFT_OUT_BY_OTHERS = {"templated_mail.mail:BaseEmailMessage": frozenset({"reque
 _CONNECTION = "_connection" if hasattr(EmailMessage, "connection") else "connection"
 
 
-def freeze(message: EmailMessage, *, recipients: Collection[str] | None = None) -> Frozen:
+def freeze(
+    message: EmailMessage,
+    *,
+    recipients: Collection[str] | None = None,
+    date: datetime | None = None,
+) -> Frozen:
     """Return the message as data, without changing it.
 
     Kept are its class and all its attributes, with their types. Lazy strings are
@@ -50,12 +55,13 @@ def freeze(message: EmailMessage, *, recipients: Collection[str] | None = None) 
         message: an ``EmailMessage`` of any class.
         recipients: the addresses it shall still go to; the others leave To, Cc
             and Bcc. ``None`` keeps all.
+        date: what its Date says where it has none, with a time zone; ``None`` for now.
 
     Raises:
         CannotFreeze: it holds something that cannot be kept, which is named.
     """
     blobs: dict[str, bytes] = {}
-    state = _state(message)
+    state = _state(message, date)
     if recipients is not None:
         state |= narrowed(state, recipients)
     try:
@@ -88,12 +94,12 @@ def thaw(frozen: Frozen) -> EmailMessage:
         raise CannotThaw(f"The stored message is damaged: {error!r}") from error
 
 
-def _state(message: EmailMessage) -> dict[str, Any]:
+def _state(message: EmailMessage, date: datetime | None = None) -> dict[str, Any]:
     """Return the attributes that are content, with the headers that Django adds when rendering."""
     left_out = _left_out(type(message))
     state = {name: value for name, value in vars(message).items() if name not in left_out}
     if isinstance(headers := state.get("extra_headers"), Mapping):
-        state["extra_headers"] = _fixed_headers(headers)
+        state["extra_headers"] = _fixed_headers(headers, date)
     return state
 
 
@@ -105,13 +111,14 @@ def _left_out(cls: type[EmailMessage]) -> frozenset[str]:
     return _NOT_CONTENT.union(getattr(cls, _LEFT_OUT_BY_CLASS, ()), *by_others)
 
 
-def _fixed_headers(headers: Mapping[Any, Any]) -> dict[Any, Any]:
+def _fixed_headers(headers: Mapping[Any, Any], date: datetime | None) -> dict[Any, Any]:
     """Return the headers with a Date and a Message-ID, in the order Django would render them."""
     present = {str(name).lower() for name in headers}
     fixed: dict[Any, Any] = {}
     if "date" not in present:
         zone = get_current_timezone() if settings.EMAIL_USE_LOCALTIME else UTC
-        fixed["Date"] = format_datetime(datetime.now(zone))
+        moment = date.astimezone(zone) if date else datetime.now(zone)
+        fixed["Date"] = format_datetime(moment)
     if "message-id" not in present:
         # str(): the cached name; left to itself make_msgid asks DNS.
         fixed["Message-ID"] = make_msgid(domain=str(DNS_NAME))

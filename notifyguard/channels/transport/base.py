@@ -24,7 +24,8 @@ class Receipt:
 
     ``returned`` is what the backend returned and ``error`` what it raised, for the
     caller to see; ``refused`` maps each bare address to the server's reply;
-    ``detail`` is one short line without addresses.
+    ``detail`` is one short line without addresses; ``transient`` says that what failed
+    may pass by itself.
     """
 
     returned: Any
@@ -32,6 +33,7 @@ class Receipt:
     verdict: Verdict
     refused: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
+    transient: bool = False
 
 
 class Transport:
@@ -45,6 +47,7 @@ class Transport:
         self._backend = backend
         self._inner = inner
         self.detail = ""  # why the last open() failed
+        self.transient = False  # and whether that may pass by itself
 
     def prepare(self, message: Any) -> None:
         """Build and check all that can fail without a server.
@@ -91,7 +94,8 @@ class Transport:
             return Receipt(returned, error, verdict)
         evidence = Evidence()
         evidence.failed(error)
-        return Receipt(returned, error, verdict, evidence.refused, without_addresses(evidence.said))
+        said = without_addresses(evidence.said)
+        return Receipt(returned, error, verdict, evidence.refused, said, evidence.transient)
 
     def _judge(self, returned: Any, error: Exception | None) -> Verdict:
         if error is not None:

@@ -19,6 +19,7 @@ from notifyguard.channels.evidence import (
     spoken,
     watched,
 )
+from notifyguard.channels.transience import is_transient
 from notifyguard.channels.transport.base import (
     ConnectedTransport,
     Receipt,
@@ -75,7 +76,8 @@ class SMTPTransport(ConnectedTransport):
         if not evidence.begun:
             return self._receipt(returned, error)
         refused = built.as_written(evidence.refused) if built else evidence.refused
-        return Receipt(returned, error, evidence.verdict, refused, evidence.detail)
+        seen = (evidence.verdict, refused, evidence.detail, evidence.transient)
+        return Receipt(returned, error, *seen)
 
     def close(self) -> None:
         """Close what ``open`` opened.
@@ -95,11 +97,11 @@ class SMTPTransport(ConnectedTransport):
         try:
             opened = self._backend.open()
         except Exception as error:
-            self._failed(opening_phase(self._backend._partial_connection), spoken(error))
+            self._failed(opening_phase(self._backend._partial_connection), error)
             raise
         self._opened = bool(opened)
         if opened is None or not self._backend.connection:
-            self._failed(opening_phase(self._backend._partial_connection), "failed in silence")
+            self._failed(opening_phase(self._backend._partial_connection))
             return False
         return True
 
@@ -111,14 +113,17 @@ class SMTPTransport(ConnectedTransport):
         try:
             connection.ehlo_or_helo_if_needed()
         except smtplib.SMTPException as error:
-            self._failed(Phase.HELO, spoken(error))
+            self._failed(Phase.HELO, error)
             if not is_silent(self._backend):
                 raise
             return False
         return True
 
-    def _failed(self, phase: Phase, said: str) -> None:
+    def _failed(self, phase: Phase, error: Exception | None = None) -> None:
+        said = spoken(error) if error else "failed in silence"
         self.detail = Evidence(begun=True, phase=phase, said=said).detail
+        # A silent backend does not say whether the password was wrong.
+        self.transient = is_transient(error) if error else phase is not Phase.AUTH
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,15 @@ class Terminal:
         if answer.strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was changed.")
 
+    def ask_number(self, question: str) -> int:
+        """Ask for a number; what is none counts as 0."""
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question}: nobody is there to answer. Add --count.")
+        self.err.write(f"{question}: ", str, ending="")
+        self.err.flush()
+        answer = sys.stdin.readline().strip().replace(",", "")
+        return int(answer) if answer.isdecimal() else 0
+
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
         """Show on a terminal how far a long deed is; call what is yielded with the number done."""
