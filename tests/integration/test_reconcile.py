@@ -61,7 +61,7 @@ def lost(name, recipient=ANN, **more):
         }
         | more
     )
-    Claim.objects.filter(key=claim.key).update(delivery=row.id)
+    Claim.objects.filter(pk=claim.pk).update(delivery=row.id)
     return row
 
 

@@ -66,6 +66,7 @@ def test_it_is_sent_again_as_the_same_message(resent, key):
     assert outcomes(message) == {"drop-after@example.com": "uncertain"}
     (row,) = rows()
     assert row.state == "uncertain"
+    assert row.wake_at is not None
     assert row.wake_at < clock.never()
     assert sweeper.sweep().resent == 0  # not yet
     come_due()

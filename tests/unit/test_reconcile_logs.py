@@ -177,7 +177,7 @@ def test_bytes_that_are_no_text_and_endless_lines_end_nothing(tmp_path):
 def test_progress_is_told_in_bytes_of_all_files(tmp_path):
     big = tmp_path / "mail.log"
     big.write_bytes(POSTFIX.read_bytes() * 200)
-    told = []
+    told: list[int] = []
     heard(big, POSTFIX, progress=told.append)
     assert told == sorted(told)
     assert 0 < told[-1] <= big.stat().st_size + POSTFIX.stat().st_size
@@ -210,7 +210,7 @@ def test_memory_grows_with_what_is_looked_for_and_not_with_the_log(tmp_path):
     ],
 )
 def test_times_are_read_in_the_zone_of_the_log(line, utc):
-    assert moment(line, ZoneInfo("Europe/Berlin")) == datetime(*utc, tzinfo=UTC)
+    assert moment(line, ZoneInfo("Europe/Berlin")) == datetime(*utc, tzinfo=UTC)  # type: ignore[misc]
 
 
 def test_a_time_without_a_year_is_the_last_one_that_has_been():

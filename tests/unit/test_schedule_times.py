@@ -16,9 +16,11 @@ from notifyguard.notification import identified, notification_of
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def instant(*parts: int, zone: tzinfo = BERLIN, fold: int = 0) -> datetime | None:
+def instant(*parts: int, zone: tzinfo = BERLIN, fold: int = 0) -> datetime:
     at = datetime(*parts, tzinfo=zone, fold=fold)  # type: ignore[arg-type,misc]
-    return notification_of("reminder", send_at=at).send_at
+    said = notification_of("reminder", send_at=at).send_at
+    assert said is not None
+    return said
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def instant(*parts: int, zone: tzinfo = BERLIN, fold: int = 0) -> datetime | Non
     ],
 )
 def test_a_wall_clock_time_is_one_instant_also_when_the_clocks_change(local, fold, utc):
-    assert instant(*local, fold=fold) == datetime(*utc, tzinfo=UTC)
+    assert instant(*local, fold=fold) == datetime(*utc, tzinfo=UTC)  # type: ignore[misc]
 
 
 def test_nine_in_the_morning_is_nine_on_both_sides_of_the_change():
@@ -47,6 +49,7 @@ def test_nine_in_the_morning_is_nine_on_both_sides_of_the_change():
 def test_odd_zones_keep_their_instant(zone):
     at = datetime(2027, 4, 4, 1, 45, tzinfo=ZoneInfo(zone))
     said = notification_of("reminder", send_at=at).send_at
+    assert said is not None
     # By the clock of the universe: a time that comes twice equals none of another zone.
     assert said.timestamp() == at.timestamp()
 
@@ -56,6 +59,8 @@ class _Nowhere(tzinfo):
 
     def utcoffset(self, dt):
         return None
+
+    dst = tzname = utcoffset
 
 
 @pytest.mark.parametrize("zone", [None, _Nowhere()])
@@ -85,13 +90,17 @@ def test_it_travels_on_the_message_as_plain_text():
     at = datetime(2027, 3, 28, 9, tzinfo=BERLIN)
     notifyguard.identify(message, "reminder", key="1", send_at=at)
     assert all(isinstance(v, str) for k, v in vars(message).items() if "send_at" in k)
-    assert identified(pickle.loads(pickle.dumps(message))).send_at == at
+    found = identified(pickle.loads(pickle.dumps(message)))
+    assert found is not None
+    assert found.send_at == at
 
 
 def test_it_is_said_for_a_block():
     at = datetime(2027, 3, 28, 9, tzinfo=BERLIN)
     with notifyguard.notification("reminder", send_at=at):
-        assert context.current().notification.send_at == at
+        found = context.current().notification
+    assert found is not None
+    assert found.send_at == at
 
 
 def test_the_ledger_of_a_project_without_time_zones_stores_local_time(settings):

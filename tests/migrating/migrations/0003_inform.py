@@ -13,7 +13,7 @@ def assess_and_inform(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("migrating", "0001_initial"), ("notifyguard", "0002_schedule")]
+    dependencies = [("migrating", "0002_assess"), ("notifyguard", "0001_initial")]
 
     operations = [
         Unsuppress(
