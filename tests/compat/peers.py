@@ -9,6 +9,7 @@ from typing import Any
 
 import django
 from django.apps import apps
+from django.contrib import admin
 from django.core.management import call_command
 from django.db import connection
 
@@ -93,7 +94,8 @@ class Mailer:
 
 @contextmanager
 def installed(settings: Any, app: str) -> Iterator[None]:
-    """Add an app to the project, with its tables, for as long as a test runs."""
+    """Add an app to the project, with its tables and admin, for as long as a test runs."""
+    registered = dict(admin.site._registry)
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, app]
     # Without its migrations: there are many, and every test would wait for all of them.
     models = list(apps.get_app_config(app).get_models())
@@ -106,6 +108,8 @@ def installed(settings: Any, app: str) -> Iterator[None]:
         with connection.constraint_checks_disabled(), connection.schema_editor() as editor:
             for model in reversed(models):
                 editor.delete_model(model)
+        # Or every admin page that a later test of this process opens asks for the app.
+        admin.site._registry = registered
 
 
 def _configure_before_mailers(settings: Any, queue: str, port: int) -> None:
