@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ID = UUID("0198f3a0-0000-7000-8000-000000000001")
 WHY = ("--reason", "a test")
+LOG = Path(__file__).parents[1] / "logs" / "postfix.log"
 
 DONE = [
     ("status",),
@@ -39,6 +41,9 @@ DONE = [
     ("why", "ann@example.com"),
     ("why", "owner", "--type", "ticket.*", "--since", "2h", "--limit", "5"),
     ("resolve", str(ID), "--sent", *WHY),
+    ("reconcile", "--from-log", str(LOG), "--dry-run", *WHY),
+    ("scheduled",),
+    ("scheduled", "ticket.*", "--limit", "5"),
     ("sweep",),
     ("prune",),
     ("prune", "--dry-run"),
@@ -50,6 +55,7 @@ REFUSED = [
     (("discard-held", "invoice.*", "--yes", *WHY), "Nothing is held that this means"),
     (("release", "--yes", *WHY), "a switch still stops all of it"),
     (("resolve", str(UUID(int=7)), "--sent", *WHY), "There is no delivery"),
+    (("reconcile", "--from-log", "no.such.log", *WHY), "no.such.log"),
 ]
 
 MISTYPED = [
@@ -99,6 +105,9 @@ MISTYPED = [
     (("why", "ann@example.com", "--since", "once"), "is not a time"),
     (("why", "ann@example.com", "--type", "[a]"), "the only wildcard"),
     (("prune", "--all"), "unrecognized arguments"),
+    (("reconcile", *WHY), "--from-log"),
+    (("reconcile", "--from-log", str(LOG), "--time-zone", "Mars/Olympus", *WHY), "no time zone"),
+    (("scheduled", "--limit", "0"), "whole number"),
 ]
 
 

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 
 from notifyguard import ledger
 from notifyguard.decision import Decision, Sending
-from notifyguard.gate import case as case_module
+from notifyguard.gate import reports
 from notifyguard.models import Claim, FrozenMessage
 from notifyguard.rules import broken
 from tests.mailbox import letter, outcomes, rows, states, watched_traffic
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch):
-    monkeypatch.setattr(case_module, "_said", set())
+    monkeypatch.setattr(reports, "_said", set())
 
 
 def objects(candidate):
