@@ -29,6 +29,7 @@ class Control(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("control row")
         verbose_name_plural = _("control row")
 
@@ -50,6 +51,8 @@ class Switch(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        default_permissions = ("view",)
+        permissions = [("set_switches", _("Can set and take away switches"))]
         verbose_name = _("switch")
         verbose_name_plural = _("switches")
         ordering = ["-everything", "pattern"]
@@ -76,6 +79,7 @@ class Event(models.Model):
     reason = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
+        default_permissions = ("view",)
         verbose_name = _("event")
         verbose_name_plural = _("events")
         ordering = ["-id"]
@@ -99,6 +103,7 @@ class Claim(models.Model):
     claimed_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("claim")
         verbose_name_plural = _("claims")
 
@@ -148,6 +153,8 @@ class Delivery(models.Model):
     )
 
     class Meta:
+        default_permissions = ("view",)
+        permissions = [("resolve_uncertain", _("Can say what became of uncertain deliveries"))]
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         ordering = ["-id"]
@@ -167,12 +174,15 @@ class Delivery(models.Model):
 
 
 class HeldMessage(Delivery):
-    """A delivery that is held, as the admin shows it; it carries the right to let it go."""
+    """A delivery that is held, as the admin shows it; it carries the rights to let it go."""
 
     class Meta:
         proxy = True
         default_permissions = ("view",)
-        permissions = [("release_held", _("Can release and discard held messages"))]
+        permissions = [
+            ("release_held", _("Can release held messages")),
+            ("discard_held", _("Can discard held messages")),
+        ]
         verbose_name = _("held message")
         verbose_name_plural = _("held messages")
 
@@ -189,6 +199,8 @@ class FrozenMessage(models.Model):
     frozen_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        default_permissions = ()
+        permissions = [("read_body", _("Can read the text of kept messages"))]
         verbose_name = _("frozen message")
         verbose_name_plural = _("frozen messages")
 
@@ -204,6 +216,7 @@ class FrozenContent(models.Model):
     content = models.BinaryField()
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("frozen content")
         verbose_name_plural = _("frozen contents")
 
@@ -224,6 +237,7 @@ class LimitCounter(models.Model):
     )
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("limit counter")
         verbose_name_plural = _("limit counters")
 
@@ -245,6 +259,7 @@ class LimitEntry(models.Model):
     )
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("limit entry")
         verbose_name_plural = _("limit entries")
         indexes = [models.Index(fields=["counter", "place"], name="notifyguard_limit_place")]
@@ -263,6 +278,7 @@ class Sweep(models.Model):
     examined_until = models.DateTimeField()
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("sweep")
         verbose_name_plural = _("sweeps")
 
@@ -278,6 +294,7 @@ class Alert(models.Model):
     told_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ()
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
         constraints = [

@@ -9,13 +9,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from notifyguard import database, sweeper
+from notifyguard.actor import Permission
+from notifyguard.admin.actors import actor_of
 from notifyguard.admin.pages import LookingAdmin
 from notifyguard.database import Standing
 from notifyguard.decision import State
@@ -25,8 +26,6 @@ from notifyguard.models import HeldMessage
 
 AT_ONCE = 50
 """Deliveries that a request sends itself; more are left to a sweeper."""
-
-PERMISSION = "notifyguard.release_held"
 
 
 class ReasonedActionForm(ActionForm):
@@ -50,7 +49,11 @@ class HeldMessageAdmin(LookingAdmin):
 
     def has_release_held_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may let go of what is held."""
-        return bool(request.user.has_perm(PERMISSION))
+        return actor_of(request).may(Permission.RELEASE_HELD)
+
+    def has_discard_held_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may discard what is held."""
+        return actor_of(request).may(Permission.DISCARD_HELD)
 
     @admin.action(permissions=["release_held"], description=_("Release: send now"))
     def release(self, request: HttpRequest, queryset: QuerySet[HeldMessage]) -> None:
@@ -59,8 +62,9 @@ class HeldMessageAdmin(LookingAdmin):
         if not reason:
             return
         rows = self._without_stopped(request, _selected(queryset))
-        who = request.user.get_username()
-        released = held.release(_ids(rows), subject=_SUBJECT, reason=reason, actor=who)
+        released = held.release(
+            _ids(rows), subject=_SUBJECT, reason=reason, actor=actor_of(request)
+        )
         count = sum(map(len, released))
         self.message_user(
             request, ngettext("%d delivery released.", "%d deliveries released.", count) % count
@@ -68,7 +72,7 @@ class HeldMessageAdmin(LookingAdmin):
         if rows:
             self._deliver(request, count)
 
-    @admin.action(permissions=["release_held"], description=_("Discard: do not send"))
+    @admin.action(permissions=["discard_held"], description=_("Discard: do not send"))
     def discard(self, request: HttpRequest, queryset: QuerySet[HeldMessage]) -> None:
         """Discard the selected messages."""
         reason = self._reason(request)
@@ -78,7 +82,7 @@ class HeldMessageAdmin(LookingAdmin):
             _ids(_selected(queryset)),
             subject=_SUBJECT,
             reason=reason,
-            actor=request.user.get_username(),
+            actor=actor_of(request),
         )
         count = sum(map(len, discarded))
         self.message_user(
@@ -86,8 +90,6 @@ class HeldMessageAdmin(LookingAdmin):
         )
 
     def _reason(self, request: HttpRequest) -> str:
-        if not self.has_release_held_permission(request):
-            raise PermissionDenied
         reason = request.POST.get("reason", "").strip()
         if not reason:
             text = _("Nothing was changed: give a reason, beside the action.")

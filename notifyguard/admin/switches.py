@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
 from notifyguard import clock, database, patterns, switchboard
+from notifyguard.actor import Permission
+from notifyguard.admin.actors import actor_of
 from notifyguard.decision import Sending
 from notifyguard.models import Switch
 
@@ -70,6 +72,18 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return the ledger's rows, past routers."""
         return super().get_queryset(request).using(database.alias())
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may set switches, as the switchboard will."""
+        return actor_of(request).may(Permission.SET_SWITCHES)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether the user may set switches."""
+        return actor_of(request).may(Permission.SET_SWITCHES)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether the user may take switches away."""
+        return actor_of(request).may(Permission.SET_SWITCHES)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What a switch is for stays; another one is another switch."""
         return (*self.readonly_fields, *(("pattern", "everything") if obj else ()))
@@ -108,7 +122,7 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             obj.pattern,
             Sending(obj.sending),
             reason=obj.reason,
-            author=request.user.get_username(),
+            actor=actor_of(request),
             everything=obj.everything,
             expires_at=obj.expires_at,
         )
@@ -120,7 +134,7 @@ class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         switchboard.clear_switch(
             obj.pattern,
             reason=_reason(request),
-            author=request.user.get_username(),
+            actor=actor_of(request),
             everything=obj.everything,
         )
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Value, When
 
 from notifyguard import clock, conf, database, patterns, switchboard
+from notifyguard.actor import Actor, Permission
 from notifyguard.decision import State
 from notifyguard.ledger import deeds, leases
 from notifyguard.models import Delivery
@@ -135,7 +136,7 @@ def stopped(types: Iterable[str]) -> Mapping[str, Ruling]:
 
 
 def release(
-    ids: Sequence[UUID], *, subject: str, reason: str, actor: str
+    ids: Sequence[UUID], *, subject: str, reason: str, actor: Actor
 ) -> Iterator[Sequence[UUID]]:
     """Queue held messages; the sweeper delivers what no switch stops.
 
@@ -146,25 +147,27 @@ def release(
         ids: the deliveries, as chosen.
         subject: what was chosen, in the operator's words; for the event.
         reason: why.
-        actor: who, as text.
+        actor: who.
 
     Yields:
         The deliveries of a batch, once it is committed.
 
     Raises:
-        NotAllowed: the reason or the actor is missing.
+        NotAllowed: the reason or the permission is missing.
     """
+    reason = deeds.accountable(reason, actor, Permission.RELEASE_HELD)
     # A conflict keeps its own derived key, so that it is still released only once.
     return _in_batches("release", ids, State.QUEUED, subject=subject, reason=reason, actor=actor)
 
 
 def discard_held(
-    ids: Sequence[UUID], *, subject: str, reason: str, actor: str
+    ids: Sequence[UUID], *, subject: str, reason: str, actor: Actor
 ) -> Iterator[Sequence[UUID]]:
     """Discard held messages. Their keys stay taken; ``prune`` drops their bodies later.
 
     Arguments, what it yields and raises: as ``release``.
     """
+    reason = deeds.accountable(reason, actor, Permission.DISCARD_HELD)
     return _in_batches(
         "discard_held", ids, State.DISCARDED, subject=subject, reason=reason, actor=actor
     )
@@ -205,9 +208,8 @@ def _pages(rows: QuerySet[Delivery, Delivery]) -> Iterator[Held]:
 
 
 def _in_batches(
-    action: str, ids: Sequence[UUID], state: State, *, subject: str, reason: str, actor: str
+    action: str, ids: Sequence[UUID], state: State, *, subject: str, reason: str, actor: Actor
 ) -> Iterator[Sequence[UUID]]:
-    reason, actor = deeds.accountable(reason, actor)
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from notifyguard import clock, conf, database, patterns
+from notifyguard.actor import Actor, Permission
 from notifyguard.decision import State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import deeds, leases, rows, statements
@@ -89,7 +90,7 @@ def chosen(choice: Choice) -> Iterator[Uncertain]:
 
 
 def resolve_many(
-    found: Sequence[tuple[UUID, str]], finding: Finding, *, subject: str, reason: str, actor: str
+    found: Sequence[tuple[UUID, str]], finding: Finding, *, subject: str, reason: str, actor: Actor
 ) -> Iterator[int]:
     """Write down what became of many uncertain deliveries.
 
@@ -102,21 +103,21 @@ def resolve_many(
         finding: what was found out.
         subject: what was chosen, in the operator's words; for the event.
         reason: where and how.
-        actor: who, as text.
+        actor: who.
 
     Yields:
         How many deliveries of a batch were resolved, once it is committed.
 
     Raises:
-        NotAllowed: the reason or the actor is missing.
+        NotAllowed: the reason or the permission is missing.
     """
-    reason, actor = deeds.accountable(reason, actor)
+    reason = deeds.accountable(reason, actor, Permission.RESOLVE_UNCERTAIN)
     for start in range(0, len(found), BATCH):
         batch = found[start : start + BATCH]
         yield database.retrying(partial(_resolve_batch, batch, finding, subject, reason, actor))
 
 
-def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -> int:
+def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: Actor) -> int:
     """Write down what became of uncertain deliveries: all of them, or none.
 
     ``NOT_SENT`` frees the key, so that the message can be sent again; the two
@@ -127,15 +128,15 @@ def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -
         ids: the deliveries.
         finding: what the person found out.
         reason: where and how.
-        actor: who, as text.
+        actor: who.
 
     Returns:
         How many deliveries were resolved.
 
     Raises:
-        NotAllowed: a delivery is not uncertain, or reason or actor is missing.
+        NotAllowed: a delivery is not uncertain, or reason or permission is missing.
     """
-    reason, actor = deeds.accountable(reason, actor)
+    reason = deeds.accountable(reason, actor, Permission.RESOLVE_UNCERTAIN)
 
     def write() -> int:
         with database.short_transaction():
@@ -146,7 +147,7 @@ def resolve(ids: Sequence[UUID], finding: Finding, *, reason: str, actor: str) -
     return database.retrying(write)
 
 
-def _resolve_one(delivery: UUID, finding: Finding, reason: str, actor: str) -> None:
+def _resolve_one(delivery: UUID, finding: Finding, reason: str, actor: Actor) -> None:
     if not _end(delivery, finding, f"{actor}: {reason}"):
         found = rows.deliveries(database.connection()).filter(id=delivery)
         raise NotAllowed(_refusal(delivery, found.first()))
@@ -154,7 +155,7 @@ def _resolve_one(delivery: UUID, finding: Finding, reason: str, actor: str) -> N
 
 
 def _resolve_batch(
-    batch: Sequence[tuple[UUID, str]], finding: Finding, subject: str, reason: str, actor: str
+    batch: Sequence[tuple[UUID, str]], finding: Finding, subject: str, reason: str, actor: Actor
 ) -> int:
     with database.short_transaction():
         ended = sum(
@@ -184,7 +185,7 @@ def _end(delivery: UUID, finding: Finding, why: str) -> bool:
     return True
 
 
-def _record(subject: str, finding: Finding, reason: str, actor: str, count: int) -> None:
+def _record(subject: str, finding: Finding, reason: str, actor: Actor, count: int) -> None:
     deeds.record(
         "resolve",
         subject[:200],

@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ("claimed_at", models.DateTimeField(db_index=True)),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "claim",
                 "verbose_name_plural": "claims",
             },
@@ -63,6 +64,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "control row",
                 "verbose_name_plural": "control row",
             },
@@ -86,6 +88,7 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(blank=True, default="", max_length=500)),
             ],
             options={
+                "default_permissions": ("view",),
                 "verbose_name": "event",
                 "verbose_name_plural": "events",
                 "ordering": ["-id"],
@@ -105,6 +108,7 @@ class Migration(migrations.Migration):
                 ("content", models.BinaryField()),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "frozen content",
                 "verbose_name_plural": "frozen contents",
             },
@@ -124,6 +128,8 @@ class Migration(migrations.Migration):
                 ("frozen_at", models.DateTimeField(db_index=True)),
             ],
             options={
+                "permissions": [("read_body", "Can read the text of kept messages")],
+                "default_permissions": (),
                 "verbose_name": "frozen message",
                 "verbose_name_plural": "frozen messages",
             },
@@ -141,6 +147,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "limit counter",
                 "verbose_name_plural": "limit counters",
             },
@@ -156,6 +163,7 @@ class Migration(migrations.Migration):
                 ("examined_until", models.DateTimeField()),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "sweep",
                 "verbose_name_plural": "sweeps",
             },
@@ -174,6 +182,7 @@ class Migration(migrations.Migration):
                 ("told_at", models.DateTimeField()),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "alert",
                 "verbose_name_plural": "alerts",
                 "constraints": [
@@ -257,6 +266,10 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "permissions": [
+                    ("resolve_uncertain", "Can say what became of uncertain deliveries")
+                ],
+                "default_permissions": ("view",),
                 "verbose_name": "delivery",
                 "verbose_name_plural": "deliveries",
                 "ordering": ["-id"],
@@ -277,7 +290,10 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "held message",
                 "verbose_name_plural": "held messages",
-                "permissions": [("release_held", "Can release and discard held messages")],
+                "permissions": [
+                    ("release_held", "Can release held messages"),
+                    ("discard_held", "Can discard held messages"),
+                ],
                 "proxy": True,
                 "default_permissions": ("view",),
                 "indexes": [],
@@ -305,6 +321,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "default_permissions": (),
                 "verbose_name": "limit entry",
                 "verbose_name_plural": "limit entries",
                 "indexes": [
@@ -341,6 +358,8 @@ class Migration(migrations.Migration):
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                "permissions": [("set_switches", "Can set and take away switches")],
+                "default_permissions": ("view",),
                 "verbose_name": "switch",
                 "verbose_name_plural": "switches",
                 "ordering": ["-everything", "pattern"],

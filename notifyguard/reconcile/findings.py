@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from notifyguard.actor import Actor
 from notifyguard.channels.evidence import without_addresses
 from notifyguard.ledger import uncertain
 from notifyguard.ledger.uncertain import Choice, Finding, Uncertain
@@ -78,7 +79,7 @@ def compare(rows: Iterable[Uncertain], evidence: Evidence, *, complete: bool) ->
     return findings
 
 
-def settle(findings: Findings, *, subject: str, reason: str, actor: str) -> Iterator[int]:
+def settle(findings: Findings, *, subject: str, reason: str, actor: Actor) -> Iterator[int]:
     """Write down what was proven: ``sent``, or ``failed`` with the key freed.
 
     Lazy and in batches, as ``uncertain.resolve_many``. Yields how many were settled.

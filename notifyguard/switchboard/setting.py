@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from notifyguard import clock, database, patterns
+from notifyguard.actor import Actor, Permission
 from notifyguard.decision import Sending
 from notifyguard.exceptions import NotAllowed
 from notifyguard.models import Event, Switch
@@ -20,7 +21,7 @@ def set_switch(
     sending: Sending,
     *,
     reason: str,
-    author: str,
+    actor: Actor,
     everything: bool = False,
     expires_at: datetime | None = None,
 ) -> None:
@@ -30,19 +31,21 @@ def set_switch(
         pattern: the notification types meant; ``"*"`` for all but critical ones.
         sending: the new position.
         reason: why.
-        author: who, as text.
+        actor: who.
         everything: critical types too, whatever the pattern says.
         expires_at: when the switch ends by itself; a must for ``discard``.
 
     Raises:
-        NotAllowed: a reason or expiry is missing or past, or the pattern cannot be used.
+        NotAllowed: a permission, a reason or the expiry is missing, the expiry is past, or
+            the pattern cannot be used.
         DatabaseError: the ledger cannot be written; nothing changed.
     """
+    actor.must_have(Permission.SET_SWITCHES)
     _check(pattern, sending, reason, expires_at)
     values = {
         "sending": sending.value,
         "reason": reason.strip()[:500],
-        "author": author[:150],
+        "author": actor.name,
         "expires_at": expires_at,
     }
 
@@ -55,24 +58,25 @@ def set_switch(
         )
         return (before.sending if before else "", sending.value)
 
-    _flip("switch", EVERYTHING if everything else pattern, reason, author, write)
+    _flip("switch", EVERYTHING if everything else pattern, reason, actor, write)
 
 
-def clear_switch(pattern: str, *, reason: str, author: str, everything: bool = False) -> bool:
+def clear_switch(pattern: str, *, reason: str, actor: Actor, everything: bool = False) -> bool:
     """Take a switch away, so that its types are open again. Nothing held is released.
 
     Args:
         pattern: the pattern as it was set.
         reason: why.
-        author: who, as text.
+        actor: who.
         everything: the kill switch is meant, not the pattern.
 
     Returns:
         Whether there was such a switch.
 
     Raises:
-        NotAllowed: the reason is missing.
+        NotAllowed: the permission or the reason is missing.
     """
+    actor.must_have(Permission.SET_SWITCHES)
     _check_reason(reason)
     named = "*" if everything else pattern
     switches = Switch.objects.using(database.alias()).filter(pattern=named, everything=everything)
@@ -84,7 +88,7 @@ def clear_switch(pattern: str, *, reason: str, author: str, everything: bool = F
         switches.delete()
         return (before.sending if before else "", Sending.OPEN.value)
 
-    _flip("switch", EVERYTHING if everything else pattern, reason, author, write)
+    _flip("switch", EVERYTHING if everything else pattern, reason, actor, write)
     return True
 
 
@@ -115,7 +119,7 @@ def _flip(
     action: str,
     subject: str,
     reason: str,
-    author: str,
+    actor: Actor,
     write: Callable[[datetime], tuple[str, str]],
 ) -> None:
     """Change the switches and the generation in one transaction.
@@ -129,7 +133,9 @@ def _flip(
             at = clock.now(connection)
             change_generation(connection)
             before, after = write(at)
-            record_event(action, subject, actor=author, reason=reason, before=before, after=after)
+            record_event(
+                action, subject, actor=actor.name, reason=reason, before=before, after=after
+            )
 
     database.retrying(flip)
     forget()

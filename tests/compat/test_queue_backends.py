@@ -8,6 +8,7 @@ from django.db import transaction
 
 import notifyguard
 from notifyguard import sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.ledger import held
 from tests.compat import peers
@@ -37,11 +38,11 @@ def peer(request, mailbox, settings):
 
 
 def stop(pattern="ticket.*"):
-    switchboard.set_switch(pattern, Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch(pattern, Sending.HOLD, reason="test", actor=unrestricted("me"))
 
 
 def go_on(pattern="ticket.*"):
-    switchboard.clear_switch(pattern, reason="test", author="me")
+    switchboard.clear_switch(pattern, reason="test", actor=unrestricted("me"))
 
 
 def test_a_message_is_counted_once_and_sent_once(peer, mailbox):
@@ -87,7 +88,7 @@ def test_what_is_held_at_the_end_is_ours_whatever_its_queue_says(peer, mailbox):
     peer.work()
     assert mailbox.accepted() == []
     queued = len(peer.statuses())
-    list(held.release([row.id], subject="test", reason="test", actor="me"))
+    list(held.release([row.id], subject="test", reason="test", actor=unrestricted("me")))
     sweeper.sweep()
     assert mailbox.recipients() == [ANN]
     assert states() == ["sent"]

@@ -12,6 +12,7 @@ import pytest
 from django.db import transaction
 
 from notifyguard import sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.ledger import held
 from tests import services
@@ -88,7 +89,7 @@ def worker(app, environment, port):
 
 
 def stop():
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", actor=unrestricted("me"))
 
 
 def test_an_eager_task_marks_and_confirms_while_it_is_queued(eager, mailbox):
@@ -146,8 +147,8 @@ def test_a_worker_holds_what_a_switch_has_stopped_meanwhile(broker, mailbox, pro
     (row,) = rows(state="held")
     assert (row.recipient, row.rule) == (ANN, "switch")
     assert row.backend == "django.core.mail.backends.smtp.EmailBackend"
-    switchboard.clear_switch("ticket.*", reason="test", author="me")
-    list(held.release([row.id], subject="test", reason="test", actor="me"))
+    switchboard.clear_switch("ticket.*", reason="test", actor=unrestricted("me"))
+    list(held.release([row.id], subject="test", reason="test", actor=unrestricted("me")))
     sweeper.sweep()
     assert mailbox.recipients() == [ANN, BOB]
     assert states() == ["sent", "sent"]

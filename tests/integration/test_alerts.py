@@ -18,6 +18,7 @@ from django.db.models import F
 
 import notifyguard
 from notifyguard import alerts, checks, context, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Decision, Sending
 from notifyguard.ledger import alerts as on_record
 from notifyguard.management.commands.notifyguard import Command
@@ -212,7 +213,7 @@ def test_one_mail_names_all_that_came_together(project, settings):
 
 
 def test_what_a_person_stopped_is_told_once_a_day(project, heard):
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="a test", author="ann")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="a test", actor=unrestricted("ann"))
     letter().send()
     after(HOUR * 2)
     letter().send()

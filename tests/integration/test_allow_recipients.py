@@ -7,6 +7,7 @@ from django.core import mail
 from django.db import transaction
 
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.conf import problem
 from notifyguard.decision import Sending
 from notifyguard.models import FrozenMessage
@@ -137,9 +138,9 @@ def test_release_is_no_way_around_it(allow):
 def test_a_queue_that_was_copied_with_the_database_sends_nothing_to_others(allow):
     """Held in production, delivered by the sweeper of a copy."""
     mailbox = allow(None)
-    switchboard.set_switch("*", Sending.HOLD, reason="a test", author="ann")
+    switchboard.set_switch("*", Sending.HOLD, reason="a test", actor=unrestricted("ann"))
     letter("ann@example.com", "eve@example.net").send()
-    switchboard.clear_switch("*", reason="a test", author="ann")
+    switchboard.clear_switch("*", reason="a test", actor=unrestricted("ann"))
     allow(["example.com"])
     deed("release", "--yes", "--later")
     operate("sweep")

@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from notifyguard import ledger, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import held
 from tests.factories import DeliveryFactory, SwitchFactory
@@ -146,10 +147,10 @@ def pressed_at(monkeypatch):
 
 def test_ctrl_c_in_a_release_ends_after_the_message_in_hand(mailbox, pressed_at, monkeypatch):
     monkeypatch.setattr(held, "BATCH", 2)
-    switchboard.set_switch("*", Sending.HOLD, reason="x", author="ann")
+    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
     for _ in range(5):
         letter().send()
-    switchboard.clear_switch("*", reason="x", author="ann")
+    switchboard.clear_switch("*", reason="x", actor=unrestricted("ann"))
     pressed_at("] 1/5 released")
     with pytest.raises(CommandError, match="3 deliveries stay held") as stopped:
         operate("release", "--yes", "--reason", "x", terminal=True)

@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifyguard import hold, sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.channels.freezing import freeze
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import retention
@@ -43,10 +44,10 @@ def frozen(**more):
 @pytest.fixture
 def three_due(mailbox):
     """Three messages that were released and wait for a sweeper."""
-    switchboard.set_switch("*", Sending.HOLD, reason="x", author="ann")
+    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
     for _ in range(3):
         letter().send()
-    switchboard.clear_switch("*", reason="x", author="ann")
+    switchboard.clear_switch("*", reason="x", actor=unrestricted("ann"))
     deed("release", "--yes", "--later")
     return mailbox
 

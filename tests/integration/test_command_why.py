@@ -11,6 +11,7 @@ from django.utils import timezone
 
 import notifyguard
 from notifyguard import ledger, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.ledger import search
 from tests.factories import DeliveryFactory
@@ -34,7 +35,7 @@ def test_what_happened_to_real_mail_is_told_newest_first(mailbox):
         letter("ann@example.com", key="1", subject="Keyed").send()
     with notifyguard.suppressed(reason="backfill"):
         letter("ann@example.com").send()
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="flood", author="bob")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="flood", actor=unrestricted("bob"))
     letter("ann@example.com", "carol@example.com", subject="Kept").send()
     held, suppressed, sent = stories("ann@example.com")
     assert held.endswith("by a switch: hold by database (ticket.*), set by bob: flood.")

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.backends.signals import connection_created
 
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.database import committed
 from notifyguard.decision import Sending
 from notifyguard.models import Control
@@ -28,7 +29,7 @@ servers = pytest.mark.needs("postgresql", "mariadb")
 
 
 def hold():
-    switchboard.set_switch("*", Sending.HOLD, reason="stop", author="me")
+    switchboard.set_switch("*", Sending.HOLD, reason="stop", actor=unrestricted("me"))
 
 
 @contextmanager
@@ -205,7 +206,7 @@ def test_nobody_waits_for_the_transaction_in_which_the_ledger_began(mailbox, pas
             switchboard.forget()  # as another process, which has seen no switches yet
             assert letter("bob@example.com", key=2).send() == 1
             hold()
-            switchboard.clear_switch("*", reason="over", author="me")
+            switchboard.clear_switch("*", reason="over", actor=unrestricted("me"))
         finally:
             done.set()
     assert letter(**same).send() == 0  # under the salt of the row that was made meanwhile

@@ -179,8 +179,9 @@ def test_the_ledger_can_be_in_memory_also_in_a_running_loop(mailbox, elsewhere):
 def test_the_last_known_switches_hold_critical_mail_when_the_database_goes(mailbox, elsewhere):
     said, _ = elsewhere(
         """
+        from notifyguard.actor import unrestricted
         from notifyguard.decision import Sending
-        switchboard.set_switch("auth.*", Sending.HOLD, reason="stop", author="me")
+        switchboard.set_switch("auth.*", Sending.HOLD, reason="stop", actor=unrestricted("me"))
         print(send("before", type="auth.password_reset"))
         connection.close()
         connection.settings_dict.update({"PORT": "1", "NAME": "/nowhere/ledger"})

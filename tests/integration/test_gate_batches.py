@@ -9,6 +9,7 @@ from django.core.mail import EmailMessage
 
 import notifyguard
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.gate.inline import CHUNK
 from notifyguard.models import Claim, Delivery
@@ -26,7 +27,7 @@ class StopsAll(EmailMessage):
     def message(self, *args, **kwargs):
         pattern, self.pattern = self.pattern, None
         if pattern:
-            switchboard.set_switch(pattern, Sending.HOLD, reason="stop", author="me")
+            switchboard.set_switch(pattern, Sending.HOLD, reason="stop", actor=unrestricted("me"))
         return super().message(*args, **kwargs)
 
 

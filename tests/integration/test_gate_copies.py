@@ -11,6 +11,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 import notifyguard
 from notifyguard import sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.channels import email, passes
 from notifyguard.channels.freezing import freeze, thaw
 from notifyguard.decision import Sending
@@ -76,12 +77,12 @@ def test_a_smaller_copy_that_comes_out_of_a_queue_can_be_held(mailbox):
 
 def test_what_was_held_of_such_a_message_is_released_to_those_it_was_held_for(mailbox):
     letter(ANN, key="1", subject="Invoice", body="Pay.", from_email="a@example.com").send()
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", actor=unrestricted("me"))
     with_books(ANN).send()
     assert [row.recipient for row in rows(state="held")] == [BOOKS]
-    switchboard.clear_switch("ticket.*", reason="test", author="me")
+    switchboard.clear_switch("ticket.*", reason="test", actor=unrestricted("me"))
     ids = [row.id for row in rows(state="held")]
-    list(held.release(ids, subject="test", reason="test", actor="me"))
+    list(held.release(ids, subject="test", reason="test", actor=unrestricted("me")))
     sweeper.sweep()
     assert mailbox.accepted()[-1]["to"] == [BOOKS]
 

@@ -8,6 +8,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import DatabaseError, transaction
 
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from tests.mailbox import batch, closed_port, letter, rows, use_backend, use_server
 from tests.threads import threads
@@ -36,7 +37,7 @@ class StopsAll(EmailMessage):
 
 
 def stop():
-    switchboard.set_switch("*", Sending.HOLD, reason="stop", author="somebody else")
+    switchboard.set_switch("*", Sending.HOLD, reason="stop", actor=unrestricted("somebody else"))
 
 
 def test_a_switch_set_while_the_backend_connects_stops_the_message(mailbox):

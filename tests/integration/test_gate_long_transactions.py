@@ -8,6 +8,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.exceptions import LedgerUnavailable
 from tests.factories import UserFactory
@@ -23,7 +24,7 @@ LOCK_TIMEOUT = {
 
 
 def hold(pattern="*", **more):
-    switchboard.set_switch(pattern, Sending.HOLD, reason="stop", author="me", **more)
+    switchboard.set_switch(pattern, Sending.HOLD, reason="stop", actor=unrestricted("me"), **more)
 
 
 def impatient():

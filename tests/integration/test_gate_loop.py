@@ -9,6 +9,7 @@ from django.core.mail import mail_admins
 
 import notifyguard
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.channels import passes
 from notifyguard.decision import Sending
 from notifyguard.ledger import new_id
@@ -34,7 +35,7 @@ def test_the_type_is_the_coroutine_that_sends(mailbox):
 
 def test_error_mail_stays_critical(mailbox, settings):
     settings.ADMINS = staff("admin@example.com")
-    switchboard.set_switch("*", Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch("*", Sending.HOLD, reason="test", actor=unrestricted("me"))
     asyncio.run(report())
     (row,) = rows()
     assert (row.state, row.type) == ("sent", "django.admins")
@@ -55,7 +56,7 @@ def test_the_second_stop_holds_what_a_switch_stops(mailbox):
     board = switchboard.board()
     given = passes.Pass(new_id(), 1, "ticket.modified")
     message = passes.with_pass(letter(), given, board.salt)
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", actor=unrestricted("me"))
 
     async def send() -> int:
         return int(message.send())

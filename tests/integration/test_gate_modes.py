@@ -6,6 +6,7 @@ import pytest
 
 import notifyguard
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.context import suppressed
 from notifyguard.decision import Decision, Sending
 from notifyguard.models import Claim
@@ -85,7 +86,7 @@ def test_observed_duplicates_of_one_batch_leave(observe):
 
 
 def test_what_a_person_set_is_obeyed_while_observing(observe, settings):
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="stop", author="me")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="stop", actor=unrestricted("me"))
     assert letter().send() == 0
     with notifyguard.suppressed(reason="backfill"):
         assert letter(type="newsletter").send() == 0
@@ -102,7 +103,9 @@ def test_our_own_suppression_is_only_observed(observe):
 @pytest.mark.parametrize("source", ["SENDING", "suppressed", "switch"])
 def test_bypass_is_as_if_not_installed(mailbox, settings, source, django_assert_num_queries):
     if source == "switch":
-        switchboard.set_switch("*", Sending.HOLD, reason="stop", author="me", everything=True)
+        switchboard.set_switch(
+            "*", Sending.HOLD, reason="stop", actor=unrestricted("me"), everything=True
+        )
     settings.NOTIFYGUARD |= {"MODE": "bypass", "SENDING": "hold" if source == "SENDING" else "open"}
     message = letter("ann@example.com", key="1")
     with django_assert_num_queries(0), notifyguard.suppressed("other", reason="backfill"):

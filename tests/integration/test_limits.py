@@ -10,6 +10,7 @@ from django.db.models import F
 
 import notifyguard
 from notifyguard import sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.conf import LimiterSettings
 from notifyguard.decision import Sending
 from notifyguard.gate import quota
@@ -176,13 +177,13 @@ def test_what_a_switch_stops_at_the_last_moment_is_given_back(mailbox, limited, 
 
     def flip(cases, board):
         asked(cases, board)
-        switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="test")
+        switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", actor=unrestricted("test"))
         monkeypatch.undo()
 
     monkeypatch.setattr(quota, "keep_within", flip)
     assert letter(ANN).send() == 0
     assert rows(recipient=ANN)[0].rule == "switch"
-    switchboard.clear_switch("ticket.*", reason="test", author="test")
+    switchboard.clear_switch("ticket.*", reason="test", actor=unrestricted("test"))
     assert letter(ANN).send() == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from notifyguard import limiters, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.limiters import Refusal
 from tests.mailbox import batch, letter, outcomes, states
@@ -67,7 +68,7 @@ def nothing(requests):
 
 def test_its_yes_opens_nothing_that_is_stopped(mailbox, using):
     using(yes)
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="test")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", actor=unrestricted("test"))
     assert letter(ANN).send() == 0
     assert states() == ["held"]
 

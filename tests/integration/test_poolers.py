@@ -119,9 +119,10 @@ def test_where_they_must_they_do_not_wait_long(behind, mailbox):
 
 CUT = """
 import psycopg
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 print(send("ann"))
-switchboard.set_switch("*", Sending.HOLD, reason="stop", author="me")
+switchboard.set_switch("*", Sending.HOLD, reason="stop", actor=unrestricted("me"))
 cuts = []
 def cut(execute, sql, params, many, context):
     if "INTO \\"notifyguard_delivery" in sql and not cuts:

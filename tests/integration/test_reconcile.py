@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from notifyguard.actor import unrestricted
 from notifyguard.decision import State
 from notifyguard.ledger import uncertain
 from notifyguard.models import Claim, Delivery, Event
@@ -174,7 +175,7 @@ def test_late_evidence_that_came_meanwhile_is_left_alone(log):
     found = [(row.id, "")]
     Delivery.objects.update(state=State.SENT, wake_at=None)
     deeds = uncertain.resolve_many(
-        found, uncertain.Finding.NOT_SENT, subject="*", reason="r", actor="a"
+        found, uncertain.Finding.NOT_SENT, subject="*", reason="r", actor=unrestricted("a")
     )
     assert list(deeds) == [0]
     assert states() == ["sent"]

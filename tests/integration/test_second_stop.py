@@ -15,6 +15,7 @@ from django.utils import timezone
 
 import notifyguard
 from notifyguard import clock, ledger, sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.channels import passes, transport
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import came_back, handed_on, held, uncertain
@@ -73,16 +74,16 @@ def worker_sends(**changed):
 
 
 def stop(pattern="ticket.*"):
-    switchboard.set_switch(pattern, Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch(pattern, Sending.HOLD, reason="test", actor=unrestricted("me"))
 
 
 def go_on(pattern="ticket.*"):
-    switchboard.clear_switch(pattern, reason="test", author="me")
+    switchboard.clear_switch(pattern, reason="test", actor=unrestricted("me"))
 
 
 def release():
     ids = [row.id for row in rows(state="held")]
-    assert list(held.release(ids, subject="test", reason="test", actor="me"))
+    assert list(held.release(ids, subject="test", reason="test", actor=unrestricted("me")))
     sweeper.sweep()
 
 
@@ -316,7 +317,7 @@ def test_a_switch_to_discard_discards_and_keeps_the_body(queue, mailbox):
     enqueue(letter(ANN, key="1"))
     until = timezone.now() + timedelta(hours=1)
     switchboard.set_switch(
-        "ticket.*", Sending.DISCARD, reason="test", author="me", expires_at=until
+        "ticket.*", Sending.DISCARD, reason="test", actor=unrestricted("me"), expires_at=until
     )
     assert worker_sends() == 0
     assert states() == ["discarded"]
@@ -406,7 +407,9 @@ def test_what_a_person_has_resolved_does_not_leave_any_more(queue, mailbox):
     late()
     sweeper.sweep()
     (row,) = rows()
-    uncertain.resolve([row.id], uncertain.Finding.SENT, reason="Ann has it", actor="me")
+    uncertain.resolve(
+        [row.id], uncertain.Finding.SENT, reason="Ann has it", actor=unrestricted("me")
+    )
     assert worker_sends() == 0
     assert mailbox.accepted() == []
 

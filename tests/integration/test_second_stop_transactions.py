@@ -11,6 +11,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import DatabaseError, transaction
 
 from notifyguard import ledger, sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.channels import passes, transport
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import LedgerUnavailable
@@ -45,7 +46,7 @@ def handed(*to, key="1", type="ticket.modified"):
 
 
 def stop():
-    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch("ticket.*", Sending.HOLD, reason="test", actor=unrestricted("me"))
 
 
 def test_it_leaves_once(mailbox):
@@ -238,7 +239,9 @@ def test_critical_mail_leaves_all_the_same_and_is_recorded_late_and_once(mailbox
 
 def test_but_not_what_a_switch_stops(mailbox, monkeypatch):
     message = handed(type="auth.password_reset")
-    switchboard.set_switch("auth.password_reset", Sending.HOLD, reason="test", author="me")
+    switchboard.set_switch(
+        "auth.password_reset", Sending.HOLD, reason="test", actor=unrestricted("me")
+    )
     switchboard.board(fresh=True)
     monkeypatch.setattr(came_back, "find", broken)
     with pytest.raises(LedgerUnavailable):

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 import notifyguard
 from notifyguard import clock, context, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.context import Task
 from notifyguard.decision import Sending
 from notifyguard.models import Claim, Delivery, FrozenMessage
@@ -40,10 +41,10 @@ def grow_older(by: timedelta) -> None:
 
 
 def held_by_a_switch(*messages):
-    switchboard.set_switch("*", Sending.HOLD, reason="a test", author="ann")
+    switchboard.set_switch("*", Sending.HOLD, reason="a test", actor=unrestricted("ann"))
     for message in messages:
         message.send()
-    switchboard.clear_switch("*", reason="a test", author="ann")
+    switchboard.clear_switch("*", reason="a test", actor=unrestricted("ann"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 import notifyguard
 from notifyguard import sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.models import Delivery, Switch
 from tests.mailbox import rows, states
@@ -44,7 +45,7 @@ class StopsAll(EmailMessage):
     def message(self, *args, **kwargs):
         if StopsAll.armed:
             StopsAll.armed = False
-            switchboard.set_switch("*", Sending.HOLD, reason="stop", author="me")
+            switchboard.set_switch("*", Sending.HOLD, reason="stop", actor=unrestricted("me"))
         return super().message(*args, **kwargs)
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 import notifyguard
 from notifyguard import conf, sweeper, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.models import Claim, Control, Delivery, Event, FrozenMessage, Switch
@@ -21,7 +22,7 @@ CRITICAL = "auth.password_reset"
 
 
 def flip(pattern, sending, **more):
-    values: dict[str, Any] = {"reason": "a reason", "author": "me"}
+    values: dict[str, Any] = {"reason": "a reason", "actor": unrestricted("me")}
     if sending == "discard":
         values["expires_at"] = timezone.now() + timedelta(hours=1)
     switchboard.set_switch(pattern, Sending(sending), **(values | more))
@@ -112,10 +113,10 @@ def test_critical_mail_obeys_only_a_switch_that_names_it(mailbox, pattern, state
 def test_opening_sends_again_and_releases_nothing(mailbox):
     flip("*", "hold")
     assert state_of() == "held"
-    assert switchboard.clear_switch("*", reason="over", author="me")
+    assert switchboard.clear_switch("*", reason="over", actor=unrestricted("me"))
     assert state_of() == "sent"
     assert states() == ["held", "sent"]
-    assert not switchboard.clear_switch("*", reason="over", author="me")
+    assert not switchboard.clear_switch("*", reason="over", actor=unrestricted("me"))
 
 
 def test_a_switch_ends_by_itself(mailbox):
@@ -145,8 +146,8 @@ def test_a_switch_that_nobody_could_understand_is_refused(mailbox, pattern, send
 
 
 def test_each_change_is_an_event_with_its_author_and_reason(mailbox):
-    flip("ticket.*", "hold", reason="too many", author="ann")
-    switchboard.clear_switch("ticket.*", reason="fixed", author="bob")
+    flip("ticket.*", "hold", reason="too many", actor=unrestricted("ann"))
+    switchboard.clear_switch("ticket.*", reason="fixed", actor=unrestricted("bob"))
     last, first = Event.objects.all()
     assert (first.actor, first.before, first.after, first.reason) == ("ann", "", "hold", "too many")
     assert (last.actor, last.before, last.after, last.reason) == ("bob", "hold", "open", "fixed")
@@ -173,7 +174,7 @@ def test_what_is_held_claims_its_key_and_keeps_its_message(mailbox):
 def test_what_is_discarded_claims_its_key_and_keeps_its_message_for_a_while(mailbox):
     flip("*", "discard")
     assert state_of(key="1", subject="Hello") == "discarded"
-    switchboard.clear_switch("*", reason="over", author="me")
+    switchboard.clear_switch("*", reason="over", actor=unrestricted("me"))
     assert state_of(key="1", subject="Hello") == "duplicate"
     assert FrozenMessage.objects.count() == 1
     assert mailbox.accepted() == []
@@ -198,7 +199,7 @@ def test_the_inform_step_lifts_suppression_and_no_switch(mailbox):
 
 
 def test_the_outcome_names_rule_and_reason(mailbox):
-    flip("ticket.*", "hold", reason="too many", author="ann")
+    flip("ticket.*", "hold", reason="too many", actor=unrestricted("ann"))
     message = letter("ann@example.com")
     assert message.send() == 0
     (told,) = notifyguard.outcome(message)

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from notifyguard import patterns
+from notifyguard.actor import MAX_NAME, Actor, unrestricted
 from notifyguard.management.subcommands.terminal import MISUSED, Terminal
 from notifyguard.notification import MAX_TYPE_LENGTH
 from notifyguard.switchboard import EVERYTHING
@@ -22,7 +23,6 @@ DIGITS = 9
 """Of a number; what is longer was a slip, and more than waiting and counting can take."""
 
 MAX_REASON = 500
-MAX_ACTOR = 150
 """Characters that the record of a deed has room for."""
 
 
@@ -59,7 +59,7 @@ def ask_for_json(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for scripts; times in ISO 8601")
 
 
-def why_and_who(options: Options) -> dict[str, str]:
+def why_and_who(options: Options) -> dict[str, Any]:
     """Return ``reason`` and ``actor`` as every deed takes them."""
     return {"reason": options["reason"], "actor": options["actor"]}
 
@@ -74,14 +74,14 @@ def reason(text: str) -> str:
     return _text(text, MAX_REASON)
 
 
-def actor(text: str) -> str:
+def actor(text: str) -> Actor:
     """Read who does something."""
-    return _text(text, MAX_ACTOR)
+    return unrestricted(_text(text, MAX_NAME))
 
 
 def plain(text: str) -> str:
     """Read a word such as the name of a rule."""
-    return _text(text, MAX_ACTOR)
+    return _text(text, MAX_NAME)
 
 
 def _text(text: str, limit: int) -> str:

@@ -86,7 +86,7 @@ def _resume(terminal: Terminal, options: Options) -> None:
     cleared = switchboard.clear_switch(
         options["pattern"],
         reason=options["reason"],
-        author=options["actor"],
+        actor=options["actor"],
         everything=options["everything"],
     )
     if not cleared:
@@ -103,7 +103,7 @@ def _set(terminal: Terminal, options: Options, sending: Sending) -> None:
         options["pattern"],
         sending,
         reason=options["reason"],
-        author=options["actor"],
+        actor=options["actor"],
         everything=options["everything"],
         expires_at=until,
     )

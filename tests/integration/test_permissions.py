@@ -1,0 +1,159 @@
+"""Who may do what, written by hand: roles against the functions that do it, not against views.
+
+A cell that says yes has changed something when the function returns; one that says no
+has raised, named the permission, and changed nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.utils import timezone
+
+from notifyguard import reconcile, switchboard
+from notifyguard.admin.actors import actor_of
+from notifyguard.decision import Sending, State
+from notifyguard.exceptions import NotAllowed
+from notifyguard.ledger import deeds, held, uncertain
+from notifyguard.models import Delivery, Event, Switch
+from tests.factories import DeliveryFactory, SwitchFactory, UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY: list[str] = []
+LOOKER = ["view_switch", "view_delivery", "view_heldmessage", "view_event"]
+ROLES = {
+    "nobody": NOBODY,
+    "looker": LOOKER,
+    "switcher": [*LOOKER, "set_switches"],
+    "releaser": [*LOOKER, "release_held"],
+    "discarder": [*LOOKER, "discard_held"],
+    "body reader": [*LOOKER, "read_body"],
+    "resolver": [*LOOKER, "resolve_uncertain"],
+}
+
+
+def stop(actor):
+    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=actor, everything=True)
+
+
+def set_to_discard(actor):
+    until = timezone.now() + timedelta(hours=1)
+    switchboard.set_switch("a.*", Sending.DISCARD, reason="x", actor=actor, expires_at=until)
+
+
+def resume(actor):
+    SwitchFactory(pattern="ticket.*")
+    switchboard.clear_switch("ticket.*", reason="x", actor=actor)
+
+
+def suppress(actor):
+    deeds.record_suppression("*", "migrate", reason="x", actor=actor)
+
+
+def waiting(state):
+    return DeliveryFactory(state=state, wake_at=timezone.now()).id
+
+
+def release(actor):
+    list(held.release([waiting(State.HELD)], subject="x", reason="x", actor=actor))
+
+
+def discard(actor):
+    list(held.discard_held([waiting(State.HELD)], subject="x", reason="x", actor=actor))
+
+
+def resolve(actor):
+    uncertain.resolve([waiting(State.UNCERTAIN)], NOT_SENT, reason="x", actor=actor)
+
+
+def resolve_many(actor):
+    found = [(waiting(State.UNCERTAIN), "")]
+    list(uncertain.resolve_many(found, NOT_SENT, subject="x", reason="x", actor=actor))
+
+
+def settle(actor):
+    findings = reconcile.Findings(proven={NOT_SENT: [(waiting(State.UNCERTAIN), "")]})
+    list(reconcile.settle(findings, subject="x", reason="x", actor=actor))
+
+
+NOT_SENT = uncertain.Finding.NOT_SENT
+WHO_MAY = {
+    stop: {"switcher"},
+    set_to_discard: {"switcher"},
+    resume: {"switcher"},
+    suppress: {"switcher"},
+    release: {"releaser"},
+    discard: {"discarder"},
+    resolve: {"resolver"},
+    resolve_many: {"resolver"},
+    settle: {"resolver"},
+}
+DEEDS = pytest.mark.parametrize("deed", WHO_MAY, ids=lambda deed: deed.__name__)
+
+
+@pytest.fixture
+def actor(rf, full):
+    """The actor that the admin makes of a user with these rights."""
+
+    def made(codenames=(), user=None):
+        rights = Permission.objects.filter(
+            content_type__app_label="notifyguard", codename__in=codenames
+        )
+        assert rights.count() == len(codenames)
+        request = rf.get("/")
+        request.user = user or UserFactory(username="ann", is_staff=True)
+        if user is None:
+            request.user.user_permissions.set(rights)
+        return actor_of(request)
+
+    return made
+
+
+def trace():
+    """All that the functions could have changed."""
+    return (
+        list(Switch.objects.values_list("pattern", "sending")),
+        sorted(Delivery.objects.values_list("state", flat=True)),
+        Event.objects.count(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("deed", "role"),
+    list(product(WHO_MAY, ROLES)),
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
+)
+def test_each_role_does_what_it_may_and_nothing_else(actor, deed, role):
+    someone = actor(ROLES[role])
+    if role in WHO_MAY[deed]:
+        deed(someone)
+        assert Event.objects.get().actor == "ann"
+        return
+    with pytest.raises(NotAllowed, match=r"ann may not do this without notifyguard\."):
+        deed(someone)
+    switches, deliveries, events = trace()
+    assert switches in ([], [("ticket.*", "hold")])
+    assert deliveries in ([], ["held"], ["uncertain"])
+    assert events == 0
+
+
+@DEEDS
+def test_the_superuser_may_do_everything(actor, deed):
+    deed(actor(user=UserFactory(username="root", is_superuser=True)))
+    assert Event.objects.get().actor == "root"
+
+
+@DEEDS
+def test_who_is_no_longer_active_may_do_nothing(actor, deed):
+    gone = UserFactory(username="ann", is_superuser=True, is_active=False)
+    with pytest.raises(NotAllowed):
+        deed(actor(user=gone))
+
+
+def test_who_is_not_logged_in_is_nobody(actor):
+    with pytest.raises(NotAllowed, match="Say who"):
+        actor(user=AnonymousUser())
