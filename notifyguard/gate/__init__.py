@@ -19,7 +19,7 @@ from typing import Any
 
 from notifyguard import conf, database
 from notifyguard.channels import passes
-from notifyguard.channels.transport import is_queue
+from notifyguard.channels.transport import has_sent_on_return
 from notifyguard.database import Standing
 from notifyguard.gate import (
     borrowed,
@@ -56,7 +56,7 @@ def send_messages(backend: Any, inner: Inner, messages: Any) -> Any:
     settings = conf.current()
     batch = list(messages) if messages else []
     given = messages if isinstance(messages, (list, tuple)) else batch
-    if not batch or (handover.covers(batch) and is_queue(backend)):
+    if not batch or (handover.covers(batch) and not has_sent_on_return(inner)):
         return inner(given)
     if settings.mode == "bypass" or handover.covers(batch):
         with passes.taken_off(batch):

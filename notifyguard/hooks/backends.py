@@ -47,6 +47,23 @@ def guard_class(cls: type) -> None:
         patching.replace(owner, "send_messages", _guarded)
 
 
+def guard_instance(backend: Any) -> None:
+    """Guard a ``send_messages`` that stands on the instance alone, and in none of its classes.
+
+    One that replaces a class's method mostly calls it, and is asked there, where more
+    is known of what the backend does.
+    """
+    own = getattr(backend, "__dict__", {}).get("send_messages")
+    if own is None or isinstance(own, _OfInstance) or _is_mock(own):
+        return
+    if patching.installed() and not hasattr(type(backend), "send_messages"):
+        vars(backend)["send_messages"] = _OfInstance(_guarded(staticmethod(own)), backend)
+
+
+class _OfInstance(functools.partial[Any]):
+    """The guarded ``send_messages`` of one instance."""
+
+
 def _guarded(original: Any) -> Callable[..., Any]:
     """Return ``send_messages`` that asks the gate, and calls ``original`` as it was called."""
     parameter = _first_parameter(original)
@@ -57,9 +74,12 @@ def _guarded(original: Any) -> Callable[..., Any]:
         if not patching.installed() or not (args or kwargs):
             return method(*args, **kwargs)
         if args:
-            return _ask_gate(self, lambda given: method(given, *args[1:], **kwargs), args[0])
-        name = parameter if parameter in kwargs else next(iter(kwargs))
-        return _ask_gate(self, lambda given: method(**{**kwargs, name: given}), kwargs[name])
+            messages, inner = args[0], lambda given: method(given, *args[1:], **kwargs)
+        else:
+            name = parameter if parameter in kwargs else next(iter(kwargs))
+            messages, inner = kwargs[name], lambda given: method(**{**kwargs, name: given})
+        inner.__wrapped__ = method  # type: ignore[attr-defined]
+        return _ask_gate(self, inner, messages)
 
     return send_messages
 

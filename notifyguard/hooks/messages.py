@@ -10,7 +10,7 @@ from typing import Any
 from django.core.mail import EmailMessage
 
 from notifyguard.hooks import patching
-from notifyguard.hooks.backends import guard_class
+from notifyguard.hooks.backends import guard_class, guard_instance
 from notifyguard.notification import PASS_HEADER
 
 # Django 6.1 turned ``connection`` into a deprecated property over ``_connection``.
@@ -86,9 +86,10 @@ class GuardedConnection:
 
 
 def guard_connection(connection: Any) -> None:
-    """Guard the class of a connection, whatever it is; ``None`` stands for Django's choice."""
+    """Guard a connection, whatever it is; ``None`` stands for Django's choice."""
     if connection is not None:
         guard_class(type(connection))
+        guard_instance(connection)
 
 
 def _guard_get_connection(cls: type) -> None:

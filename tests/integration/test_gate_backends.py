@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
-from notifyguard.models import Claim
+from notifyguard import sweeper
+from notifyguard.models import Claim, Delivery
 from tests.mailbox import batch, letter, states, use_backend
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,3 +65,25 @@ def test_whoever_stops_the_process_leaves_the_message_uncertain(backend):
     with pytest.raises(KeyboardInterrupt):
         letter(key="1").send()
     assert states() == ["uncertain"]
+
+
+def test_what_a_project_put_around_a_backends_method_is_called_when_it_is_released_too(backend):
+    called = []
+
+    def counting(method):
+        @functools.wraps(method)
+        def send_messages(self, email_messages):
+            called.append(len(email_messages))
+            return method(self, email_messages)
+
+        return send_messages
+
+    backend.setattr(Backend, "send_messages", counting(Backend.send_messages))
+    with transaction.atomic():
+        letter(key="1").send()
+        Delivery.objects.update(wake_at=timezone.now())
+        # As if this process died before the commit was over.
+        connection.run_on_commit.clear()
+    sweeper.sweep()
+    assert states() == ["sent"]
+    assert called == [1]

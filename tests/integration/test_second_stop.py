@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
+from django.core.mail.backends import locmem
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 
@@ -507,14 +508,34 @@ def test_what_the_last_backend_writes_is_left_for_the_queue_to_see(queue, mailbo
     assert message.extra_headers["X-Sent-By"] == "provider"
 
 
-def test_nor_does_it_from_a_backend_that_extends_the_last_one(mailbox, wire):
-    class Extended(Worker):
+def test_a_backend_that_extends_one_that_has_sent_at_once_takes_it_off(mailbox, settings):
+    class Extended(locmem.EmailBackend):
+        def send_messages(self, messages):
+            return super().send_messages(messages)
+
+    assert Extended().send_messages([letter(ANN)]) == 1
+    assert [sent.extra_headers for sent in mail.outbox] == [{}]
+    assert states() == ["sent"]
+
+
+def test_a_backend_that_extends_one_that_may_queue_keeps_it(unknown_queue, mailbox):
+    class Extended(Queue):
         def send_messages(self, email_messages):
             return super().send_messages(email_messages)
 
-    assert Extended().send_messages([letter(ANN)]) == 1
-    assert wire.given == [{}]
-    assert states() == ["sent"]
+    class Around(BaseEmailBackend):
+        def send_messages(self, email_messages):
+            return Queue().send_messages(email_messages)
+
+    Extended().send_messages([letter(ANN, key="0")])
+    Around().send_messages([letter(ANN, key="1")])
+    for number, kept in enumerate(Queue.kept):
+        message = EmailMessage(**json.loads(kept))
+        # As from a queue that pickles, which keeps what was said on the message too.
+        notifyguard.identify(message, "ticket.modified", key=str(number))
+        assert message.send() == 1
+    assert mailbox.recipients() == [ANN, ANN]
+    assert states() == ["sent", "sent"]
 
 
 def test_a_backend_that_extends_a_queue_keeps_it(queue, mailbox):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import django
@@ -12,6 +13,7 @@ from django.core import mail
 from django.core.mail import EmailMessage
 from django.core.mail.backends import base, dummy, locmem
 
+from notifyguard import hooks
 from tests.recording import SENT, RecordingGate, choose_backend, message, recording_gate
 
 with_mailers = pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
@@ -81,6 +83,20 @@ def test_a_connection_that_only_looks_like_one_asks(gate) -> None:
 
     assert message(connection=Other()).send() == 1
     assert gate.subjects == ["hello"]
+
+
+@deprecated
+def test_a_method_that_stands_on_the_connection_alone_asks(gate) -> None:
+    connection: Any = SimpleNamespace(send_messages=len)
+    for subject in ("one", "two"):  # and is guarded once
+        assert message(subject, connection=connection).send() == 1
+    assert gate.subjects == ["one", "two"]
+    hooks.uninstall()
+    try:
+        assert message("three", connection=connection).send() == 1
+    finally:
+        hooks.install()
+    assert gate.subjects == ["one", "two"]
 
 
 @deprecated

@@ -28,6 +28,7 @@ known to queue returns says nothing of the mail server; the ledger calls it hand
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ __all__ = [
     "Receipt",
     "Transport",
     "Verdict",
+    "has_sent_on_return",
     "is_queue",
     "is_silent",
     "is_synchronous",
@@ -83,6 +85,15 @@ def is_synchronous(backend: Any) -> bool:
     whoever overrides it may queue, or start a thread.
     """
     return defined_in(backend, "send_messages") in SMTP | LOCAL | API
+
+
+def has_sent_on_return(inner: Callable[[Any], Any]) -> bool:
+    """Tell the same of the one method that is about to run: a backend may extend another.
+
+    Args:
+        inner: calls the method, which it names as ``__wrapped__``.
+    """
+    return getattr(inspect.unwrap(inner), "__module__", "") in SMTP | LOCAL | API
 
 
 def is_queue(backend: Any) -> bool:
