@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
+from django.core.management.commands import flush
 from django.db import connection
 
 from tests import services
@@ -35,6 +38,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.fail(reason, pytrace=False)
             # Raised here and not in the test: pytest then folds equal reasons into one line.
             pytest.skip(reason)
+
+
+MADE_BY_MIGRATE = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_flush() -> Iterator[None]:
+    """Empty the tables behind a test in a hundredth of the time.
+
+    PostgreSQL's TRUNCATE makes a new file for each table and waits for the disk, and what
+    ``migrate`` made would be made anew each time: most of the time of most tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "sql_flush", _statements)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *given, **more: None)
+        yield
+
+
+def _statements(style: Any, connection: Any, **how: Any) -> list[str]:
+    existing = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    tables = [table for table in existing if table not in MADE_BY_MIGRATE]
+    if connection.vendor == "postgresql":  # its foreign keys are looked at when all is deleted
+        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+    statements: list[str] = connection.ops.sql_flush(style, tables)
+    return statements
 
 
 @pytest.fixture
