@@ -18,7 +18,7 @@ from django.core.mail import mail_admins
 from django.db import transaction
 from django.utils import timezone
 
-from notifyguard import context, database
+from notifyguard import clock, context, database
 from notifyguard.database import Standing
 from notifyguard.ledger import alerts
 from notifyguard.ledger.alerts import Pair, Untold
@@ -69,8 +69,10 @@ def _tell(pairs: Collection[Pair] | None) -> None:
         _quiet_until[pair] = time.monotonic() + QUIET
     with _harmless():
         if alerts.untold(pairs) and alerts.take_turn():
-            # Asked again: somebody else may have told meanwhile.
-            _send(alerts.untold(pairs))
+            # Before it is counted: what is held while the mail is under way is news later.
+            counted_at = clock.now(database.connection())
+            # Everything: with a turn for each type the last of many would wait for ever.
+            _send(alerts.untold(), counted_at)
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def _harmless() -> Iterator[None]:
         logger.error("notifyguard: could not send an alert: %s", type(error).__name__)
 
 
-def _send(groups: Sequence[Untold]) -> None:
+def _send(groups: Sequence[Untold], counted_at: datetime) -> None:
     """Tell by log, signal and mail; written down last, so that a crash repeats it at worst."""
     if not groups:
         return
@@ -95,7 +97,7 @@ def _send(groups: Sequence[Untold]) -> None:
         held.send_robust(Alert, **group._asdict())
     with context.unsaid():
         mail_admins(_subject(groups), _body(groups))
-    alerts.told(groups)
+    alerts.told(groups, counted_at)
 
 
 def _subject(groups: Sequence[Untold]) -> str:

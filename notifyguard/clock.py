@@ -65,8 +65,8 @@ def compare(connection: BaseDatabaseWrapper) -> _Comparison:
     query = _SECONDS.get(connection.vendor)
     ahead = 0.0
     if query is not None:
-        before = time.time()
         with connection.cursor() as cursor:
+            before = time.time()  # with the connection open: to open it takes its time
             cursor.execute(query)
             ahead = float(cursor.fetchone()[0]) - (before + time.time()) / 2
     compared = _Comparison(ahead=ahead, apart=_apart())

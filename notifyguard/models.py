@@ -151,6 +151,11 @@ class Delivery(models.Model):
     crashes = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text=_("How many processes died that had taken it.")
     )
+    doubtful = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=_("It is sent again, and an earlier hand-over may have left."),
+    )
 
     class Meta:
         default_permissions = ("view",)

@@ -161,7 +161,6 @@ class Case:
         """Write on the passing entries what the hand-over proved; return them, unsettled."""
         refused = {email.normalised(to): said for to, said in receipt.refused.items()}
         for entry in self.passing:
-            was_sent_before = entry.rule == retries.RESEND
             entry.state = _VERDICTS[receipt.verdict]
             if entry.recipient in refused:
                 entry.state, entry.rule = State.FAILED, "refused"
@@ -171,7 +170,7 @@ class Case:
                 entry.rule = str(receipt.verdict)
                 entry.reason = email.storable(receipt.detail, 500)
                 entry.transient = receipt.transient and entry.state is State.FAILED
-            if was_sent_before and entry.state is State.FAILED:
+            if entry.doubtful and entry.state is State.FAILED:
                 retries.make_doubtful(entry)
         return self.passing
 

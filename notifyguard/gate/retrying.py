@@ -56,7 +56,7 @@ def stay_uncertain(entries: Sequence[Entry], detail: str) -> list[Entry]:
 
     That this try failed before anything was handed over says nothing about that one.
     """
-    doubtful = [entry for entry in entries if entry.rule == retries.RESEND]
+    doubtful = [entry for entry in entries if entry.doubtful]
     for entry in doubtful:
         entry.reason = detail
         retries.make_doubtful(entry)
@@ -74,7 +74,7 @@ def will_be_resent(entry: Entry) -> bool:
 
 def _policy(case: Case, entries: Sequence[Entry]) -> Retries | None:
     policy = case.settings.for_type(case.dispatch.notification.type).retries
-    if policy is None and any(entry.rule == retries.RESEND for entry in entries):
+    if policy is None and any(entry.doubtful for entry in entries):
         return retries.RESENDS
     return policy
 
@@ -95,7 +95,7 @@ def _keep(case: Case, entries: list[Entry], policy: Retries, detail: str) -> lis
             entry,
             state=State.QUEUED,
             # What may have left before stays marked as such.
-            rule=entry.rule if entry.rule == retries.RESEND else RULE,
+            rule=retries.RESEND if entry.doubtful else RULE,
             reason=email.storable(reason, 500),
             frozen=True,
             retries=tried,

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import Error as DatabaseFailure
 
-from notifyguard import context, outcomes, switchboard
+from notifyguard import alerts, context, outcomes, switchboard
 from notifyguard.channels import email, passes
 from notifyguard.channels.transport import is_queue, is_silent
 from notifyguard.conf import Settings
@@ -57,6 +57,7 @@ def _let_through(arrival: Arrival) -> Any:
     finally:
         arrival.close()
         outcomes.remember(arrival.message, arrival.case.outcomes.values())
+        alerts.after_holding(arrival.case.held)
 
 
 def _pass_on(arrival: Arrival, board: Board) -> Any:

@@ -17,7 +17,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from notifyguard import clock, database
 from notifyguard.decision import State
-from notifyguard.ledger import rows
+from notifyguard.ledger import leases
 from notifyguard.models import Alert, Delivery
 
 TURN = timedelta(minutes=1)
@@ -82,9 +82,9 @@ def untold(pairs: Collection[Pair] | None = None) -> list[Untold]:
     return [group for group in found if group.fresh]
 
 
-def told(groups: Sequence[Untold]) -> None:
-    """Write down that somebody was told of these just now."""
-    database.retrying(partial(_write_down, groups))
+def told(groups: Sequence[Untold], counted_at: datetime) -> None:
+    """Write down that somebody was told of these, and what they did not count is news."""
+    database.retrying(partial(_write_down, groups, counted_at))
 
 
 def _take_turn() -> bool:
@@ -96,12 +96,12 @@ def _take_turn() -> bool:
         return not turn.exists() and _first_turn(now)
 
 
-def _write_down(groups: Sequence[Untold]) -> None:
-    with database.short_transaction() as connection:
-        now = clock.now(connection)
+def _write_down(groups: Sequence[Untold], counted_at: datetime) -> None:
+    values = {"told_at": counted_at}
+    with database.short_transaction():
         for group in groups:
-            _alerts().update_or_create(type=group.type, rule=group.rule, defaults={"told_at": now})
-        _alerts().filter(told_at__lt=now - _FORGOTTEN).delete()
+            _alerts().update_or_create(type=group.type, rule=group.rule, defaults=values)
+        _alerts().filter(told_at__lt=counted_at - _FORGOTTEN).delete()
 
 
 def _first_turn(now: datetime) -> bool:
@@ -137,9 +137,8 @@ def _count(type: str, rule: str, last: datetime | None) -> Untold:
 
 
 def _held() -> QuerySet[Delivery, Delivery]:
-    # wake_at: the index over what waits; there is none on the state.
-    deliveries = rows.deliveries(database.connection())
-    return deliveries.filter(wake_at__isnull=False, state=State.HELD)
+    # Out of what waits, which has an index; the state has none.
+    return leases.waiting().order_by().filter(state=State.HELD)
 
 
 def _among(pairs: Collection[Pair]) -> Q:

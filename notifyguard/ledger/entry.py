@@ -63,6 +63,7 @@ class Entry:
         max_age: how long after that it may still leave, if its message says so.
         scheduled: its message said when to leave, before that time.
         retries: how often it was queued again to be tried again.
+        doubtful: it is sent again, and an earlier hand-over may have left.
         transient: it has failed, and what failed may pass by itself.
     """
 
@@ -88,6 +89,7 @@ class Entry:
     max_age: timedelta | None = None
     scheduled: bool = False
     retries: int = 0
+    doubtful: bool = False
     transient: bool = False
 
 

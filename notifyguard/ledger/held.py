@@ -238,9 +238,9 @@ def _move(batch: Sequence[UUID], state: State, why: str) -> int:
         .order_by()
         .filter(id__in=batch)
         .update(
-            # Who releases what is shown as stale wants it to leave: it is due now.
+            # Who releases what is shown as late wants it to leave: it is due now.
             # First, since MariaDB assigns one after the other, and the rule changes.
-            due_at=Case(When(rule="stale", then=Value(now)), default=F("due_at")),
+            due_at=Case(When(rule__in=["stale", "missed"], then=Value(now)), default=F("due_at")),
             state=state,
             attempt=F("attempt") + 1,
             rule="released" if state is State.QUEUED else "discarded",

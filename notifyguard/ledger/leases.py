@@ -30,6 +30,11 @@ _CRASHED = {
     "rule": "crashes",
     "reason": "Three processes that had taken it died before handing it over; it was not sent.",
 }
+_CRASHED_AGAIN = {
+    "state": State.UNCERTAIN,
+    "rule": "crashes",
+    "reason": "It may have left; three processes died that were to send it again.",
+}
 _ABANDONED = {
     "state": State.FAILED,
     "rule": "lease",
@@ -41,7 +46,8 @@ def expire_leases() -> dict[State, int]:
     """End the leases that ran out; return how many rows went to which state.
 
     A claimed row with its message kept is queued again, one without becomes
-    ``failed`` and frees its key; so does one that three processes died over. A marked
+    ``failed`` and frees its key; so does one that three processes died over, unless an
+    earlier hand-over may have left. A marked
     row becomes ``uncertain`` and is never sent again by itself, unless its type says
     so and its message was kept before the mark: a fence cannot fence SMTP.
     """
@@ -49,8 +55,9 @@ def expire_leases() -> dict[State, int]:
     clock.compare(connection)
     now = clock.now(connection)
     marked = _expire(_overdue(State.IN_FLIGHT, now), _LOST)
+    marked += _give_up_crashed(_CRASHED_AGAIN, now, doubtful=True)
     abandoned = _expire(_overdue(State.CLAIMED, now), _ABANDONED)
-    abandoned += _give_up_crashed(now)
+    abandoned += _give_up_crashed(_CRASHED, now, doubtful=False)
     requeue = partial(
         _woken(State.CLAIMED, now).update,
         state=State.QUEUED,
@@ -117,12 +124,9 @@ def _woken(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
     return rows.deliveries(database.connection()).filter(state=state, wake_at__lte=now)
 
 
-def _give_up_crashed(now: datetime) -> int:
-    given_up = [
-        row
-        for row in _woken(State.CLAIMED, now).filter(crashes__gte=MOST_CRASHES - 1)
-        if database.retrying(partial(_expire_one, row, _CRASHED))
-    ]
+def _give_up_crashed(outcome: Mapping[str, object], now: datetime, *, doubtful: bool) -> int:
+    crashed = _woken(State.CLAIMED, now).filter(crashes__gte=MOST_CRASHES - 1, doubtful=doubtful)
+    given_up = [row for row in crashed if database.retrying(partial(_expire_one, row, outcome))]
     retries.say_given_up(given_up, "crashes")
     return len(given_up)
 
@@ -137,7 +141,7 @@ def _expire(overdue: QuerySet[Delivery, Delivery], outcome: Mapping[str, object]
 def _expire_one(row: Delivery, outcome: Mapping[str, object]) -> int:
     with database.short_transaction() as connection:
         still = rows.deliveries(connection).filter(id=row.id, attempt=row.attempt, state=row.state)
-        wake_at = _wakes(row) if outcome is _LOST else None
+        wake_at = _wakes(row, outcome) if outcome["state"] is State.UNCERTAIN else None
         changed = still.update(changed_at=clock.now(connection), wake_at=wake_at, **outcome)
         if changed and outcome["state"] is State.FAILED and row.key is not None:
             Claim.objects.using(connection.alias).filter(key=row.key, delivery=row.id).delete()
@@ -146,8 +150,8 @@ def _expire_one(row: Delivery, outcome: Mapping[str, object]) -> int:
         return changed
 
 
-def _wakes(lost: Delivery) -> datetime:
-    is_kept = lost.wake_at is not None
+def _wakes(lost: Delivery, outcome: Mapping[str, object]) -> datetime:
+    is_kept = outcome is _LOST and lost.wake_at is not None
     return retries.resend_at(lost.type, "lease", lost.retries) if is_kept else clock.never()
 
 

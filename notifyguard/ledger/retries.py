@@ -93,6 +93,7 @@ def _resend_one(row: Delivery) -> int:
         state=State.QUEUED,
         attempt=row.attempt + 1,
         retries=row.retries + 1,
+        doubtful=True,
         rule=RESEND,
         reason=reason[:500],
         changed_at=now,

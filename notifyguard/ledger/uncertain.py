@@ -23,6 +23,10 @@ BATCH = 1_000
 """Deliveries that are resolved in one transaction, so that none is long."""
 
 
+_LOOKED_UP = 400
+"""Deliveries of one query: its parameters have to fit."""
+
+
 class Finding(Enum):
     """What a person found out, and the state that the delivery ends in."""
 
@@ -87,6 +91,29 @@ def chosen(choice: Choice) -> Iterator[Uncertain]:
         # Matched here, since no database knows our globs, and some ignore case.
         if patterns.matches(choice.pattern, row.type):
             yield row
+
+
+def namesakes(meant: Sequence[Uncertain]) -> dict[UUID, set[State]]:
+    """Return the states of other deliveries to the same recipient under the same Message-ID.
+
+    A project may write a Message-ID of its own, and the same one twice; a log then does
+    not say which of them it means.
+    """
+    found: dict[UUID, set[State]] = {}
+    for start in range(0, len(meant), _LOOKED_UP):
+        chunk = meant[start : start + _LOOKED_UP]
+        named: dict[tuple[str, str], list[tuple[UUID, State]]] = {}
+        others = rows.deliveries(database.connection()).filter(
+            recipient__in={each.recipient for each in chunk},
+            message_id__in={each.message_id for each in chunk},
+            state__in=(State.SENT, State.FAILED, State.IN_FLIGHT, State.UNCERTAIN),
+        )
+        for row in others.values_list("recipient", "message_id", "id", "state"):
+            named.setdefault(row[:2], []).append((row[2], State(row[3])))
+        for each in chunk:
+            same = named.get((each.recipient, each.message_id), [])
+            found[each.id] = {state for other, state in same if other != each.id}
+    return found
 
 
 def resolve_many(

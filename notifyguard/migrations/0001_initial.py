@@ -264,6 +264,14 @@ class Migration(migrations.Migration):
                         help_text="How many processes died that had taken it.",
                     ),
                 ),
+                (
+                    "doubtful",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="It is sent again, and an earlier hand-over may have left.",
+                    ),
+                ),
             ],
             options={
                 "permissions": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,12 +14,17 @@ from django.utils import timezone
 
 from notifyguard.actor import Actor
 from notifyguard.channels.evidence import without_addresses
+from notifyguard.decision import State
 from notifyguard.ledger import uncertain
 from notifyguard.ledger.uncertain import Choice, Finding, Uncertain
 from notifyguard.reconcile.reading import Evidence
 
 MARGIN = timedelta(hours=1)
 """How far a log must reach beyond the time in question: clocks differ, servers wait."""
+
+
+# What every server logs as it is written, and the ledger holds whole.
+_WELL_FORMED = re.compile(r"<[!-;=?-~]{1,250}>")
 
 
 class Proof(StrEnum):
@@ -28,7 +34,8 @@ class Proof(StrEnum):
     REFUSED = "refused by the server"
     NEVER_CAME = "never came to the server"
     ON_ITS_WAY = "taken by the server, nothing yet of this recipient"
-    UNNAMED = "without a Message-ID, so it cannot be looked for"
+    SHARED = "in the log, but other messages share its Message-ID"
+    UNNAMED = "without a well-formed Message-ID, so it cannot be looked for"
     NOT_COVERED = "not in the log, which does not cover its time"
     NOT_IN_LOG = "not in the log, which may not be complete"
 
@@ -69,9 +76,11 @@ def compare(rows: Iterable[Uncertain], evidence: Evidence, *, complete: bool) ->
         evidence: what the log says.
         complete: somebody has said that the log misses nothing.
     """
-    findings = Findings()
+    findings, rows = Findings(), list(rows)
+    pairs = {*evidence.accepted, *evidence.refused}
+    named = uncertain.namesakes([row for row in rows if (row.message_id, row.recipient) in pairs])
     for row in rows:
-        proof, said = _proof(row, evidence, complete)
+        proof, said = _proof(row, evidence, named.get(row.id, set()), complete)
         findings.counts[proof] += 1
         if proof in FINDINGS:
             finding = FINDINGS[proof]
@@ -90,15 +99,20 @@ def settle(findings: Findings, *, subject: str, reason: str, actor: Actor) -> It
         )
 
 
-def _proof(row: Uncertain, evidence: Evidence, complete: bool) -> tuple[Proof, str]:
+def _proof(
+    row: Uncertain, evidence: Evidence, others: set[State], complete: bool
+) -> tuple[Proof, str]:
     pair = (row.message_id, row.recipient)
-    if not row.message_id:
+    if not _WELL_FORMED.fullmatch(row.message_id):
         return Proof.UNNAMED, ""
     if pair in evidence.accepted:
+        if others - {State.FAILED}:
+            return Proof.SHARED, ""
         # Tried more than once: what was accepted once is out, whatever came before or after.
         return Proof.ACCEPTED, evidence.accepted[pair]
     if pair in evidence.refused:
-        return Proof.REFUSED, evidence.refused[pair]
+        # Of two the refusal may be the other's, which has failed.
+        return (Proof.SHARED, "") if others else (Proof.REFUSED, evidence.refused[pair])
     if row.message_id in evidence.taken:
         return Proof.ON_ITS_WAY, ""
     if not _covers(evidence, row):

@@ -161,6 +161,31 @@ def test_the_check_is_content_with_admins_and_in_bypass(settings):
 # Window and turn
 
 
+def test_whoever_tells_tells_everything(project):
+    """Or of twenty types that a switch holds the last is told after twenty minutes."""
+    for number in range(3):
+        blank(f"ticket.type{number}").send()
+    assert len(told(project)) == 1
+    Alert.objects.filter(type="").update(told_at=F("told_at") - MINUTE)
+    blank("ticket.type9").send()
+    assert told(project)[1].endswith("notifyguard holds mail: 3 new of 3 kinds")
+
+
+def test_what_is_held_while_an_alert_is_mailed_is_told_in_the_next(project, monkeypatch):
+    mail_admins = alerts.mail_admins
+
+    def slow(*args):
+        mail_admins(*args)
+        blank().send()
+
+    monkeypatch.setattr(alerts, "mail_admins", slow)
+    blank().send()
+    monkeypatch.setattr(alerts, "mail_admins", mail_admins)
+    after(HOUR)
+    alerts.sum_up()
+    assert told(project)[1].endswith("notifyguard holds mail: 1 new of ticket.modified")
+
+
 def test_another_type_in_the_same_minute_waits_for_the_sweeper(project):
     blank().send()
     blank("invoice.sent").send()
@@ -227,9 +252,9 @@ def test_asking_costs_nothing_while_the_process_knows(monkeypatch):
     asked = []
     real = on_record.untold
 
-    def untold(pairs):
+    def untold(*pairs):
         asked.append(pairs)
-        return real(pairs)
+        return real(*pairs)
 
     monkeypatch.setattr(on_record, "untold", untold)
     for _ in range(10):

@@ -116,6 +116,31 @@ def test_another_recipient_of_the_same_message_proves_nothing(log):
     assert states() == ["uncertain"]
 
 
+@pytest.mark.parametrize("state", ["sent", "uncertain"])
+def test_a_message_id_that_two_messages_share_proves_nothing(log, state):
+    """A header of the project's own, the same for each mail of a thread: which came?"""
+    lost("accepted.1")
+    lost("accepted.1", state=state)
+    said = reconcile(log, "--complete")
+    assert "share" in said
+    assert set(states()) == {"uncertain", state}
+
+
+def test_one_that_failed_under_the_same_message_id_was_not_the_accepted_one(log):
+    """As a project does that tries again after a 4xx reply, under its own Message-ID."""
+    lost("accepted.1", state="failed")
+    lost("accepted.1")
+    reconcile(log)
+    assert states() == ["failed", "sent"]
+
+
+def test_a_refusal_may_be_that_of_another_with_the_same_message_id(log):
+    lost("partly.6", "refused@example.com", state="failed")
+    lost("partly.6", "refused@example.com")
+    assert "share" in reconcile(log)
+    assert states() == ["failed", "uncertain"]
+
+
 def test_what_is_not_in_the_log_stays_uncertain(log):
     """It may have gone to another server, and the log may have lost lines."""
     lost("never.99")
@@ -149,7 +174,15 @@ def test_a_complete_log_of_another_time_proves_nothing(log, times):
 
 def test_without_a_message_id_it_cannot_be_looked_for(log):
     lost("")
-    assert "without a Message-ID" in reconcile(log, "--complete")
+    assert "cannot be looked for" in reconcile(log, "--complete")
+    assert states() == ["uncertain"]
+
+
+@pytest.mark.parametrize("written", ["bare@app.example.com", "<" + "x" * 254, "<a b@app>"])
+def test_a_message_id_that_a_log_may_write_otherwise_is_not_looked_for(log, written):
+    """To say that it is not in the log would prove nothing, and free its key."""
+    lost("", message_id=written)
+    assert "cannot be looked for" in reconcile(log, "--complete")
     assert states() == ["uncertain"]
 
 
@@ -206,10 +239,10 @@ def test_a_time_zone_that_is_none_is_refused(log):
 
 def test_many_are_settled_in_batches(log, monkeypatch):
     monkeypatch.setattr(uncertain, "BATCH", 2)
-    for _ in range(5):
-        lost("accepted.1")
-    reconcile(log)
-    assert states() == ["sent"] * 5
+    for number in range(5):
+        lost(f"never.{number}")
+    reconcile(log, "--complete")
+    assert states() == ["failed"] * 5
     assert [event[4] for event in events()] == [2, 2, 1]
 
 

@@ -326,6 +326,16 @@ def test_what_was_missed_is_held_if_its_type_says_so(mailbox, settings):
     assert [(row.state, row.rule) for row in rows()] == [("held", "missed"), ("sent", "")]
 
 
+def test_who_releases_what_was_missed_has_it_leave(mailbox, settings):
+    option(settings, on_missed="hold")
+    reminder().send()
+    come_due(timedelta(hours=3))
+    sweeper.sweep()
+    deed("release", "--rule", "missed", "--yes")
+    sweeper.sweep()
+    assert states() == ["sent"]
+
+
 def test_of_what_was_missed_only_the_latest_leaves(mailbox, settings):
     option(settings, on_missed="latest")
     for hours in (3, 2, 1):

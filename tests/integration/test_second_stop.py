@@ -15,7 +15,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 
 import notifyguard
-from notifyguard import clock, ledger, sweeper, switchboard
+from notifyguard import alerts, clock, ledger, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.channels import passes, transport
 from notifyguard.decision import Sending, State
@@ -120,6 +120,14 @@ def test_it_leaves_by_the_type_it_was_sent_with(queue, mailbox):
     stop("ticket.*")
     assert worker_sends() == 0
     assert states() == ["held"]
+
+
+def test_somebody_is_told_at_once_by_the_worker_that_holds_it(queue, monkeypatch, caplog):
+    monkeypatch.setattr(alerts, "_quiet_until", {})
+    enqueue(letter(ANN, key="1"))
+    stop("ticket.*")
+    worker_sends()
+    assert "mail of type ticket.modified is held by rule switch: 1 wait" in caplog.text
 
 
 def test_a_switch_for_others_does_not_hold_it(queue, mailbox):

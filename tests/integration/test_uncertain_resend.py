@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from notifyguard import clock, sweeper
 from notifyguard.decision import State
-from notifyguard.ledger import uncertain
+from notifyguard.ledger import held, leases, queue, retries, uncertain
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.mailbox import batch, closed_port, letter, outcomes, rows, states, use_server
 from tests.operators import deed
@@ -34,6 +34,14 @@ def lost(key="1"):
     message = letter("drop-after@example.com", key=key, subject="Hello")
     assert message.send() == 1
     return message
+
+
+def refuse():
+    """From now on the server refuses it."""
+    Delivery.objects.update(recipient="refuse-550@example.com")
+    message = FrozenMessage.objects.get()
+    message.payload = message.payload.replace("drop-after@", "refuse-550@")
+    message.save()
 
 
 def come_due():
@@ -175,15 +183,48 @@ def test_a_switch_holds_it(resent):
 def test_refused_when_it_is_sent_again_it_stays_uncertain(resent):
     """The first may have left: to call it failed would free its key for one more."""
     lost()
-    Delivery.objects.update(recipient="refuse-550@example.com")
-    message = FrozenMessage.objects.get()
-    message.payload = message.payload.replace("drop-after@", "refuse-550@")
-    message.save()
+    refuse()
     come_due()
     sweeper.sweep()
     (row,) = rows()
     assert (row.state, row.rule, row.wake_at) == ("uncertain", "resend", clock.never())
     assert "550" in row.reason
+    assert Claim.objects.exists()
+
+
+@pytest.mark.parametrize("stopped_by", ["a switch", "a limit"])
+def test_nor_does_it_fail_if_it_was_kept_back_before_it_was_sent_again(resent, full, stopped_by):
+    """Whatever kept it back meanwhile, the first try may have left."""
+    limits = ["1/hour"] if stopped_by == "a limit" else []
+    options = {"on_uncertain": "resend", "limits": limits, "on_limit": "delay"}
+    full.NOTIFYGUARD |= {"TYPES": {"ticket.*": options}}
+    lost()
+    if not limits:
+        deed("hold", "ticket.*")
+    come_due()
+    sweeper.sweep()
+    full.NOTIFYGUARD |= {"TYPES": {"ticket.*": {"on_uncertain": "resend"}}}
+    refuse()
+    if not limits:
+        deed("resume", "ticket.*")
+        list(held.release([row.id for row in rows()], subject="it", reason="test", actor="me"))
+    come_due()
+    sweeper.sweep()
+    (row,) = rows()
+    assert (row.state, row.rule, row.wake_at) == ("uncertain", "resend", clock.never())
+    assert Claim.objects.exists()
+
+
+def test_nor_if_three_processes_died_over_it(resent):
+    lost()
+    come_due()
+    retries.resend()
+    for _ in range(3):
+        queue.take(1)
+        come_due()
+        leases.expire_leases()
+    (row,) = rows()
+    assert (row.state, row.rule, row.wake_at) == ("uncertain", "crashes", clock.never())
     assert Claim.objects.exists()
 
 

@@ -16,6 +16,8 @@ Law = Callable[[History], Iterator[str]]
 UNFINISHED = frozenset({"queued", "claimed", "in_flight"})
 NOT_LEFT = frozenset({"failed", "discarded", "expired", "held"})
 MAY_HAVE_LEFT = frozenset({"sent", "uncertain"})
+DEATHS = 3
+"""Processes that must have died before a message may be given up for it."""
 
 
 def accepted_at_most_once(history: History) -> Iterator[str]:
@@ -51,11 +53,15 @@ def committed_has_a_row(history: History) -> Iterator[str]:
 
 
 def committed_is_not_lost(history: History) -> Iterator[str]:
-    """What a caller committed was accepted, or stands as uncertain, unless the server refused."""
+    """What a caller committed was accepted, or stands as uncertain, unless the server refused.
+
+    Or unless three processes died over it: then it has failed, with an alarm.
+    """
     for intent in _committed(history):
         for copy in intent.copies():
             rows = history.rows_by_recipient.get(copy.recipient, [])
             known = intent.fault or history.accepted[copy]
+            known = known or any(_given_up(row, history) for row in rows)
             if not known and all(row.state != "uncertain" for row in rows):
                 said = "; ".join(map(str, rows))
                 yield f"{copy.name} was committed, but lost for {copy.recipient}: {said}"
@@ -162,6 +168,10 @@ def doubled(history: History) -> list[Copy]:
 
 def _committed(history: History) -> Iterator[Intent]:
     return (intent for intent in history.intents if intent.committed)
+
+
+def _given_up(row: Row, history: History) -> bool:
+    return row.state == "failed" and row.given_up and len(history.killed) >= DEATHS
 
 
 def _same(row: Row, envelope: Envelope) -> bool:

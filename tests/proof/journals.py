@@ -70,7 +70,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One delivery of the ledger; ``process`` is the last that claimed or marked it."""
+    """One delivery of the ledger; ``process`` is the last that claimed or marked it.
+
+    ``given_up``: three processes died over it, before they handed it over.
+    """
 
     dispatch: str
     recipient: str
@@ -78,6 +81,7 @@ class Row:
     message_id: str = ""
     process: int = 0
     why: str = ""
+    given_up: bool = False
 
     def __str__(self) -> str:
         return f"{self.state} ({self.why}) of process {self.process}"

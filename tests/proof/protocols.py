@@ -91,6 +91,7 @@ class Guarded:
                 recipient=row.recipient,
                 state=row.state,
                 message_id=row.message_id,
+                given_up=row.rule == "crashes",
                 why=f"{row.rule}: {row.reason}",
                 process=int(row.instance.rpartition("/")[2]),
             )

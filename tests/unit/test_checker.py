@@ -85,6 +85,16 @@ BAD: list[tuple[Callable[..., object], str, History]] = [
         replace(GOOD, envelopes=(CONTROL_TAKEN,), rows=(state("failed"), CONTROL_SENT)),
     ),
     (
+        checker.committed_is_not_lost,
+        "given up though too few have died",
+        replace(
+            GOOD,
+            envelopes=(CONTROL_TAKEN,),
+            rows=(state("failed", given_up=True), CONTROL_SENT),
+            killed=frozenset({7, 8}),
+        ),
+    ),
+    (
         checker.sent_was_accepted,
         "sent is said of what the server never saw",
         replace(GOOD, envelopes=(CONTROL_TAKEN,)),
@@ -183,6 +193,12 @@ def test_every_law_is_tested_with_a_bad_history() -> None:
 GOOD_HISTORIES = {
     "everything sent": GOOD,
     "nothing happened": History(),
+    "given up after three deaths": replace(
+        GOOD,
+        envelopes=(CONTROL_TAKEN,),
+        rows=(state("failed", given_up=True), CONTROL_SENT),
+        killed=frozenset({7, 8, 9}),
+    ),
     "uncertain and accepted, one killed": replace(
         GOOD, rows=(state("uncertain", process=7), CONTROL_SENT), killed=KILLED
     ),
