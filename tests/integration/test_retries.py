@@ -8,11 +8,11 @@ import sys
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 import notifyguard
-from notifyguard import signals, sweeper
+from notifyguard import clock, signals, sweeper
 from notifyguard.decision import State
 from notifyguard.ledger import queue
 from notifyguard.models import Claim, Delivery, FrozenMessage
@@ -55,7 +55,7 @@ def given_up():
 
 
 def come_due(**conditions):
-    now = timezone.now()
+    now = clock.now(connection)
     Delivery.objects.filter(**conditions, wake_at__lt=now + timedelta(days=1)).update(wake_at=now)
 
 
@@ -297,10 +297,10 @@ def test_a_message_that_kills_three_workers_is_failed_and_harms_no_other(
 
 def test_its_end_is_an_alarm(mailbox, given_up, caplog):
     queue_up(letter("ann@example.com"))
-    Delivery.objects.update(wake_at=timezone.now())
+    Delivery.objects.update(wake_at=clock.now(connection))
     for crashes in (1, 2, 3):
         assert len(queue.take(10)) == 1
-        Delivery.objects.update(wake_at=timezone.now())
+        Delivery.objects.update(wake_at=clock.now(connection))
         ended = notifyguard.ledger.leases.expire_leases()
         assert given_up == ([(Delivery, "crashes", "ticket.modified")] if crashes == 3 else [])
     assert ended[State.FAILED] == 1
@@ -309,7 +309,7 @@ def test_its_end_is_an_alarm(mailbox, given_up, caplog):
 
 def test_what_outlived_a_process_is_taken_alone(mailbox):
     queue_up(*(letter(f"p{number}@example.com") for number in range(4)))
-    now = timezone.now()
+    now = clock.now(connection)
     for number in range(4):
         Delivery.objects.filter(recipient=f"p{number}@example.com").update(
             wake_at=now - timedelta(minutes=10 - number), crashes=number % 2

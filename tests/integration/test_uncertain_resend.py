@@ -8,10 +8,11 @@ import sys
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from notifyguard import clock, sweeper
+from notifyguard.actor import unrestricted
 from notifyguard.decision import State
 from notifyguard.ledger import held, leases, queue, retries, uncertain
 from notifyguard.models import Claim, Delivery, FrozenMessage
@@ -45,7 +46,7 @@ def refuse():
 
 
 def come_due():
-    now = timezone.now()
+    now = clock.now(connection)
     Delivery.objects.filter(wake_at__lt=now + timedelta(days=1)).update(wake_at=now)
 
 
@@ -207,7 +208,11 @@ def test_nor_does_it_fail_if_it_was_kept_back_before_it_was_sent_again(resent, f
     refuse()
     if not limits:
         deed("resume", "ticket.*")
-        list(held.release([row.id for row in rows()], subject="it", reason="test", actor="me"))
+        list(
+            held.release(
+                [row.id for row in rows()], subject="it", reason="test", actor=unrestricted("me")
+            )
+        )
     come_due()
     sweeper.sweep()
     (row,) = rows()
