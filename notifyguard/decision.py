@@ -30,6 +30,19 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+class ReleaseState(StrEnum):
+    """Where a release stands."""
+
+    RUNNING = "running"
+    CANARY = "canary"
+    PAUSED = "paused"
+    DONE = "done"
+    STOPPED = "stopped"
+
+
+ENDED = (ReleaseState.DONE, ReleaseState.STOPPED)
+"""States in which a release lets nothing go any more."""
+
 OPEN_STATES = (State.QUEUED, State.CLAIMED, State.IN_FLIGHT, State.UNCERTAIN, State.HELD)
 """States that still wait for something: for a worker, for evidence or for a person."""
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from notifyguard import alerts, ledger
 from notifyguard.decision import State
 from notifyguard.gate import kept
-from notifyguard.ledger import leases, queue, retries
+from notifyguard.ledger import leases, letting_go, queue, retries
 from notifyguard.ledger import rows as ledger_rows
 from notifyguard.models import Delivery
 
@@ -44,12 +44,16 @@ class Swept:
     resent: int = 0
 
 
-def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
+def sweep(
+    go_on: Callable[[int], bool] = lambda delivered: True,
+    let_go: Callable[[], int] = letting_go.advance_for_sweepers,
+) -> Swept:
     """End leases and deliver everything that is due, once.
 
     Args:
         go_on: asked before each message, with the number of deliveries so far;
             when it says ``False`` the rest is queued again and the sweep ends.
+        let_go: called when nothing is due: lets held deliveries go, and returns how many.
     """
     ended = leases.expire_leases()
     swept = Swept(
@@ -58,7 +62,7 @@ def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
         requeued=ended[State.QUEUED],
         resent=retries.resend(),
     )
-    while go_on(swept.delivered) and (rows := queue.take(BATCH)):
+    while go_on(swept.delivered) and (rows := _take(let_go)):
         for dispatch, group in groupby(sorted(rows, key=_dispatch), key=_dispatch):
             message = list(group)
             if go_on(swept.delivered):
@@ -68,6 +72,10 @@ def sweep(go_on: Callable[[int], bool] = lambda delivered: True) -> Swept:
                 queue.give_back(message)
     alerts.sum_up()
     return swept
+
+
+def _take(let_go: Callable[[], int]) -> list[Delivery]:
+    return queue.take(BATCH) or (queue.take(BATCH) if let_go() else [])
 
 
 def _deliver(dispatch: UUID, rows: list[Delivery]) -> None:

@@ -12,6 +12,7 @@ from factory.django import DjangoModelFactory
 
 from notifyguard import models
 from notifyguard.decision import Sending, State
+from notifyguard.ledger.choice import EVERYTHING
 
 
 class UserFactory(DjangoModelFactory):
@@ -72,6 +73,24 @@ class ClaimFactory(DjangoModelFactory):
     key = factory.LazyFunction(lambda: uuid.UUID(bytes=uuid.uuid4().bytes, version=5))
     delivery = factory.LazyFunction(uuid.uuid4)
     claimed_at = factory.LazyFunction(timezone.now)
+
+
+class ReleaseFactory(DjangoModelFactory):
+    """A release of all that is held, begun a moment ago; it means nothing that exists."""
+
+    class Meta:
+        model = models.Release
+
+    choice = factory.LazyFunction(lambda: EVERYTHING.as_json())
+    types = factory.LazyFunction(lambda: ["ticket.modified"])
+    subject = "*"
+    reason = "a test"
+    actor = "tester"
+    meant = 0
+    last = factory.LazyFunction(uuid.uuid4)
+    begun_at = factory.LazyFunction(timezone.now)
+    next_at = factory.SelfAttribute("begun_at")
+    worked_at = factory.SelfAttribute("begun_at")
 
 
 class SwitchFactory(DjangoModelFactory):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 from django.core.management import call_command
 
+from notifyguard.actor import Actor, unrestricted
+from notifyguard.ledger import held, letting_go, releases
+from notifyguard.ledger.choice import Choice, Meant
 from notifyguard.management.commands.notifyguard import Command
 from notifyguard.models import Event
 
@@ -45,6 +49,20 @@ def status(*words: str) -> int:
 def deed(*words: str) -> str:
     """Run a subcommand that asks for a reason and an actor."""
     return operate(*words, "--reason", "a test", "--actor", "ann")
+
+
+def what_waits(*ids: UUID) -> Meant:
+    """What is held: all of it, or these."""
+    what = held.meant(Choice(ids=ids or None))
+    assert what is not None
+    return what
+
+
+def release(*ids: UUID, actor: Actor | None = None) -> None:
+    """Let held deliveries go, all or these; they are queued and not yet sent."""
+    begun = releases.begin(what_waits(*ids), reason="a test", actor=actor or unrestricted("me"))
+    while letting_go.advance(begun.pk).goes_on:
+        pass
 
 
 def events() -> list[tuple[Any, ...]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -20,9 +18,11 @@ from notifyguard.admin.actors import actor_of
 from notifyguard.admin.pages import LookingAdmin
 from notifyguard.database import Standing
 from notifyguard.decision import State
-from notifyguard.ledger import held
-from notifyguard.ledger.held import Choice, Held
-from notifyguard.models import HeldMessage
+from notifyguard.gate.preview import Preview, preview
+from notifyguard.ledger import held, releases
+from notifyguard.ledger.choice import Choice
+from notifyguard.ledger.letting_go import advance
+from notifyguard.models import HeldMessage, Release
 
 AT_ONCE = 50
 """Deliveries that a request sends itself; more are left to a sweeper."""
@@ -61,16 +61,14 @@ class HeldMessageAdmin(LookingAdmin):
         reason = self._reason(request)
         if not reason:
             return
-        rows = self._without_stopped(request, _selected(queryset))
-        released = held.release(
-            _ids(rows), subject=_SUBJECT, reason=reason, actor=actor_of(request)
-        )
-        count = sum(map(len, released))
-        self.message_user(
-            request, ngettext("%d delivery released.", "%d deliveries released.", count) % count
-        )
-        if rows:
-            self._deliver(request, count)
+        what = held.meant(_selected(queryset))
+        if what is None:
+            self._say_nothing_is_held(request)
+            return
+        self._say_what_stays(request, preview(what))
+        begun = releases.begin(what, reason=reason, actor=actor_of(request), by_sweepers=True)
+        self.message_user(request, _("Release %d is begun.") % begun.pk)
+        self._deliver(request, begun)
 
     @admin.action(permissions=["discard_held"], description=_("Discard: do not send"))
     def discard(self, request: HttpRequest, queryset: QuerySet[HeldMessage]) -> None:
@@ -78,13 +76,11 @@ class HeldMessageAdmin(LookingAdmin):
         reason = self._reason(request)
         if not reason:
             return
-        discarded = held.discard_held(
-            _ids(_selected(queryset)),
-            subject=_SUBJECT,
-            reason=reason,
-            actor=actor_of(request),
-        )
-        count = sum(map(len, discarded))
+        what = held.meant(_selected(queryset))
+        if what is None:
+            self._say_nothing_is_held(request)
+            return
+        count = sum(held.discard(what, reason=reason, actor=actor_of(request)))
         self.message_user(
             request, ngettext("%d delivery discarded.", "%d deliveries discarded.", count) % count
         )
@@ -96,32 +92,23 @@ class HeldMessageAdmin(LookingAdmin):
             self.message_user(request, text, messages.ERROR)
         return reason
 
-    def _without_stopped(self, request: HttpRequest, rows: Sequence[Held]) -> list[Held]:
-        stopped = held.stopped({row.type for row in rows})
-        counts = Counter(row.type for row in rows if row.type in stopped)
-        for type, count in counts.items():
-            text = _("%(count)d of %(type)s stay held: %(ruling)s") % {
-                "count": count, "type": type, "ruling": stopped[type],
-            }  # fmt: skip
-            self.message_user(request, text, messages.WARNING)
-        return [row for row in rows if row.type not in stopped]
+    def _say_nothing_is_held(self, request: HttpRequest) -> None:
+        text = _("Nothing was changed: none of these is held any more.")
+        self.message_user(request, text, messages.WARNING)
 
-    def _deliver(self, request: HttpRequest, count: int) -> None:
+    def _say_what_stays(self, request: HttpRequest, seen: Preview) -> None:
+        for finding in seen.findings:
+            text = f"{finding.name}, {finding.deliveries}: {finding.outcome}"
+            self.message_user(request, text, messages.WARNING)
+
+    def _deliver(self, request: HttpRequest, begun: Release) -> None:
         """Send a few at once. Never inside a transaction of the request: it would hold locks."""
-        if count <= AT_ONCE and database.standing() is Standing.AUTOCOMMIT:
-            sweeper.sweep(lambda delivered: delivered < AT_ONCE)
+        if begun.meant <= AT_ONCE and database.standing() is Standing.AUTOCOMMIT:
+            sweeper.sweep(lambda delivered: delivered < AT_ONCE, lambda: advance(begun.pk).let_go)
         else:
             text = _("They are sent by a sweeper: manage.py notifyguard sweep --loop")
             self.message_user(request, text, messages.WARNING)
 
 
-_SUBJECT = "selected in the admin"
-
-
-def _selected(queryset: QuerySet[HeldMessage]) -> list[Held]:
-    selected = set(queryset.values_list("pk", flat=True))
-    return [row for row in held.chosen(Choice()) if row.id in selected]
-
-
-def _ids(rows: Sequence[Held]) -> list[Any]:
-    return [row.id for row in rows]
+def _selected(queryset: QuerySet[HeldMessage]) -> Choice:
+    return Choice(ids=tuple(queryset.values_list("pk", flat=True)))

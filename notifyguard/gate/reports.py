@@ -14,16 +14,23 @@ logger = logging.getLogger("notifyguard")
 _said: set[tuple[str, str]] = set()
 
 
+def stops(decision: Decision, settings: Settings) -> bool:
+    """Tell whether a decision stops anything under these settings."""
+    if decision.sending is Sending.OPEN:
+        return False
+    return decision.by_person or settings.mode != "observe"
+
+
 def is_only_reported(decision: Decision, entry: Entry, settings: Settings) -> bool:
     """Tell whether a decision stops nothing; write on the entry what it says then."""
+    if stops(decision, settings):
+        return False
     if decision.sending is Sending.OPEN:
         entry.rule, reason = email.storable(decision.rule, 50), decision.reason
         _say_once(entry)
-    elif settings.mode == "observe" and not decision.by_person:
+    else:
         entry.rule = email.storable(f"observed {decision.rule}", 50)
         reason = f"Would have been stopped: {decision.reason}"
-    else:
-        return False
     entry.reason = email.storable(reason, 500)
     return True
 

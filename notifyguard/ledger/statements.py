@@ -13,11 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 
 from notifyguard.database.committed import SEES_COMMITS
 from notifyguard.decision import OPEN_STATES, State
 from notifyguard.identity import instance
 from notifyguard.ledger.entry import Entry, Taken
+from notifyguard.models import Delivery
 
 CONTROL = "notifyguard_control"
 CLAIM = "notifyguard_claim"
@@ -194,6 +196,32 @@ def drop_if_done(connection: BaseDatabaseWrapper, dispatch: UUID) -> None:
         )
         if cursor.rowcount:
             cursor.execute(f"DELETE FROM {CONTENT} WHERE dispatch = %s", [key])
+
+
+def kept_bytes(
+    connection: BaseDatabaseWrapper, held: QuerySet[Delivery, Any], *keys: str
+) -> dict[tuple[Any, ...], int]:
+    """Return the size of the messages kept for these rows, each counted once, by group.
+
+    ``FrozenMessage.objects.filter(dispatch__in=held).values(*keys).annotate(Sum("size"))``,
+    if there were a relation between the two.
+
+    Args:
+        connection: to the ledger's database.
+        held: rows with their ``dispatch`` and the columns to group by.
+        keys: these columns; without any there is one group, ``()``.
+    """
+    compiler = held.distinct().query.get_compiler(connection=connection)
+    query, parameters = compiler.as_sql()
+    columns = "".join(f"held.{connection.ops.quote_name(key)}, " for key in keys)
+    groups = f" GROUP BY {columns[:-2]}" if keys else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {columns}COALESCE(SUM(kept.size), 0) FROM ({query}) held"
+            f" JOIN {FROZEN} kept ON kept.dispatch = held.dispatch{groups}",
+            parameters,
+        )
+        return {tuple(key): int(size) for *key, size in cursor.fetchall()}
 
 
 def matching(

@@ -1,6 +1,7 @@
 import secrets
 from typing import Any
 
+import django.db.models.deletion
 from django.db import migrations, models
 from django.utils import timezone
 
@@ -374,6 +375,131 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("pattern", "everything"), name="notifyguard_switch_pattern"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Release",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("choice", models.JSONField(help_text="What was chosen.")),
+                ("types", models.JSONField(help_text="The types of what was meant when it began.")),
+                (
+                    "stopped_types",
+                    models.JSONField(
+                        default=list,
+                        help_text="Types that a switch stopped when it began or went on.",
+                    ),
+                ),
+                (
+                    "subject",
+                    models.CharField(help_text="What was chosen, in words.", max_length=200),
+                ),
+                ("reason", models.CharField(max_length=500)),
+                ("actor", models.CharField(max_length=150)),
+                (
+                    "begun_at",
+                    models.DateTimeField(help_text="What is held later is no part of it."),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("canary", "canary"),
+                            ("paused", "paused"),
+                            ("done", "done"),
+                            ("stopped", "stopped"),
+                        ],
+                        default="running",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "note",
+                    models.CharField(
+                        blank=True, default="", help_text="Why it rests.", max_length=500
+                    ),
+                ),
+                (
+                    "by_sweepers",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Sweepers work it off, not the command that began it.",
+                    ),
+                ),
+                (
+                    "rate",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Deliveries a minute at most.", null=True
+                    ),
+                ),
+                (
+                    "canary",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Deliveries after which it waits for a person."
+                    ),
+                ),
+                (
+                    "meant",
+                    models.PositiveIntegerField(
+                        help_text="Deliveries that were meant when it began."
+                    ),
+                ),
+                ("let_go", models.PositiveIntegerField(default=0)),
+                (
+                    "left",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Deliveries that stay held, since a switch stops their type.",
+                    ),
+                ),
+                ("cursor", models.UUIDField(blank=True, null=True)),
+                ("last", models.UUIDField()),
+                ("let_go_at", models.DateTimeField(blank=True, null=True)),
+                ("next_at", models.DateTimeField(help_text="Until then nothing more is let go.")),
+                ("worked_at", models.DateTimeField(help_text="When somebody last worked on it.")),
+            ],
+            options={
+                "verbose_name": "release",
+                "default_permissions": ("view",),
+                "verbose_name_plural": "releases",
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Released",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("delivery", models.UUIDField()),
+                (
+                    "release",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="notifyguard.release",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "released delivery",
+                "default_permissions": (),
+                "verbose_name_plural": "released deliveries",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("release", "delivery"), name="notifyguard_let_go"
                     )
                 ],
             },

@@ -10,9 +10,9 @@ import notifyguard
 from notifyguard import sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
-from notifyguard.ledger import held
 from tests.compat import peers
 from tests.mailbox import closed_port, letter, rows, states
+from tests.operators import release
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -88,7 +88,7 @@ def test_what_is_held_at_the_end_is_ours_whatever_its_queue_says(peer, mailbox):
     peer.work()
     assert mailbox.accepted() == []
     queued = len(peer.statuses())
-    list(held.release([row.id], subject="test", reason="test", actor=unrestricted("me")))
+    release(row.id)
     sweeper.sweep()
     assert mailbox.recipients() == [ANN]
     assert states() == ["sent"]

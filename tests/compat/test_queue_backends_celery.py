@@ -14,9 +14,9 @@ from django.db import transaction
 from notifyguard import sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
-from notifyguard.ledger import held
 from tests import services
 from tests.mailbox import batch, letter, rows, states
+from tests.operators import release
 from tests.smtp import PROJECT
 
 pytestmark = [
@@ -148,7 +148,7 @@ def test_a_worker_holds_what_a_switch_has_stopped_meanwhile(broker, mailbox, pro
     assert (row.recipient, row.rule) == (ANN, "switch")
     assert row.backend == "django.core.mail.backends.smtp.EmailBackend"
     switchboard.clear_switch("ticket.*", reason="test", actor=unrestricted("me"))
-    list(held.release([row.id], subject="test", reason="test", actor=unrestricted("me")))
+    release(row.id)
     sweeper.sweep()
     assert mailbox.recipients() == [ANN, BOB]
     assert states() == ["sent", "sent"]

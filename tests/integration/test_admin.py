@@ -12,13 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from notifyguard import switchboard
+from notifyguard import sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.admin import pages
 from notifyguard.admin.held_messages import HeldMessageAdmin
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.models import Delivery, Event, HeldMessage, Switch
+from notifyguard.models import Delivery, Event, HeldMessage, Release, Switch
 from tests.factories import ClaimFactory, DeliveryFactory, SwitchFactory, UserFactory
 from tests.mailbox import letter, rows, states
 from tests.operators import events
@@ -198,18 +198,20 @@ def test_a_forged_request_sets_nothing_even_where_the_project_checks_none(root, 
 def test_release_sends_the_selected_and_says_so(root, two_held):
     (row,) = rows(type="ticket.modified")
     response = act(root, "release", [row.id], reason="still of use")
-    assert "1 delivery released" in told(response)
+    assert f"Release {Release.objects.get().pk} is begun" in told(response)
     assert two_held.recipients() == ["ann@example.com"]
     assert states() == ["held", "sent"]
+    subject = f"{Release.objects.get().pk}: {row.id}"
     assert events() == [
-        ("release", "selected in the admin", "held", "queued", 1, "ann", "still of use")
+        ("begin_release", subject, "", "running", 1, "ann", "still of use"),
+        ("release", subject, "held", "done", 1, "ann", "still of use"),
     ]
 
 
 def test_release_leaves_held_what_a_switch_stops(root, two_held):
     switchboard.set_switch("invoice.*", Sending.HOLD, reason="broken", actor=unrestricted("bob"))
     response = act(root, "release", [row.id for row in rows()], reason="x")
-    assert "1 of invoice.sent stay held: hold by database (invoice.*)" in told(response)
+    assert "switch, 1: stays held: hold by database (invoice.*)" in told(response)
     assert two_held.recipients() == ["ann@example.com"]
     # Left alone, and not released to be held again.
     assert [row.attempt for row in rows(state=State.HELD)] == [1]
@@ -219,7 +221,9 @@ def test_many_are_left_to_a_sweeper(root, two_held, monkeypatch):
     monkeypatch.setattr("notifyguard.admin.held_messages.AT_ONCE", 1)
     response = act(root, "release", [row.id for row in rows()], reason="x")
     assert "sent by a sweeper" in told(response)
-    assert states() == ["queued", "queued"]
+    assert states() == ["held", "held"]
+    sweeper.sweep()
+    assert states() == ["sent", "sent"]
 
 
 def test_discard_sends_nothing(root, two_held):

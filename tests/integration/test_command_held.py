@@ -14,11 +14,12 @@ from notifyguard import clock, ledger, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import held
-from notifyguard.models import Claim, Delivery, FrozenMessage
+from notifyguard.ledger import choice, held, releases
+from notifyguard.ledger.choice import Choice
+from notifyguard.models import Claim, Delivery, FrozenMessage, Release
 from tests.factories import DeliveryFactory
 from tests.mailbox import letter, rows, states, use_server
-from tests.operators import deed, events, facts, operate
+from tests.operators import deed, events, facts, operate, what_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,7 +78,11 @@ def test_what_was_released_says_by_whom_and_why(two_held):
     # Released, taken and started, each under an attempt of its own: whoever held an
     # earlier one can write nothing more.
     assert row.attempt == 4
-    assert events()[-1] == ("release", "ticket.* (switch)", "held", "queued", 1, "ann", "a test")
+    begun, done = events()[-2:]
+    number = Release.objects.get().pk
+    subject = f"{number}: ticket.* (switch)"
+    assert begun == ("begin_release", subject, "", "running", 1, "ann", "a test")
+    assert done == ("release", subject, "held", "done", 1, "ann", "a test")
 
 
 def test_a_released_key_stays_taken(two_held):
@@ -96,14 +101,14 @@ def test_release_of_a_pattern_leaves_the_others_held(two_held):
 def test_release_leaves_held_what_a_switch_still_stops_and_says_so(two_held):
     hold("invoice.*")
     said = deed("release", "--yes")
-    assert "1 delivery of invoice.sent stay held: hold by database (invoice.*)" in said
+    assert "1 delivery, switch: stays held: hold by database (invoice.*)" in said
     assert "1 sent" in said
     (left,) = rows(state=State.HELD)
     assert (left.type, left.rule, left.attempt) == ("invoice.sent", "switch", 1)
 
 
 def test_release_later_leaves_it_to_the_sweeper(two_held):
-    assert "2 queued" in deed("release", "--yes", "--later")
+    assert "a sweeper works it off" in deed("release", "--yes", "--later")
     assert two_held.accepted() == []
     operate("sweep")
     assert states() == ["sent", "sent"]
@@ -234,17 +239,17 @@ def test_a_long_list_is_cut_for_a_person_and_not_for_a_script(full, monkeypatch)
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5], ids=str)
 def test_what_is_held_is_read_in_pages(full, monkeypatch, count):
-    monkeypatch.setattr(held, "PAGE", 2)
+    monkeypatch.setattr(choice, "PAGE", 2)
     never = clock.never()
     ids = [DeliveryFactory(id=ledger.new_id(), state=State.HELD, wake_at=never).id
            for _ in range(count)]  # fmt: skip
-    assert [row.id for row in held.chosen(held.Choice())] == ids
-    assert [row.id for row in held.chosen(held.Choice(limit=3))] == ids[:3]
+    assert [row.id for row in choice.chosen(Choice())] == ids
+    assert [row.id for row in choice.chosen(Choice(limit=3))] == ids[:3]
     assert facts("held", "--list") == [] or count
 
 
 def test_a_long_list_is_never_in_memory_as_a_whole(full, monkeypatch):
-    monkeypatch.setattr(held, "PAGE", 100)
+    monkeypatch.setattr(choice, "PAGE", 100)
     now, never = timezone.now(), clock.never()
     Delivery.objects.bulk_create(
         Delivery(id=ledger.new_id(), dispatch=ledger.new_id(), type="t", recipient="a@example.com",
@@ -252,10 +257,10 @@ def test_a_long_list_is_never_in_memory_as_a_whole(full, monkeypatch):
                  wake_at=never)
         for _ in range(5_000)
     )  # fmt: skip
-    deque(held.chosen(held.Choice(limit=300)), maxlen=0)  # what is loaded once is no growth
+    deque(choice.chosen(Choice(limit=300)), maxlen=0)  # what is loaded once is no growth
     tracemalloc.start()
     try:
-        deque(held.chosen(held.Choice()), maxlen=0)
+        deque(choice.chosen(Choice()), maxlen=0)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -302,28 +307,33 @@ def test_a_released_conflict_leaves_once_under_a_key_of_its_own(mailbox):
     assert mailbox.subjects() == ["One", "Two"]
 
 
-def test_who_stops_in_the_middle_has_released_only_what_was_yielded(full, monkeypatch):
+def test_who_stops_in_the_middle_has_discarded_only_what_was_yielded(full, monkeypatch):
     monkeypatch.setattr(held, "BATCH", 2)
-    ids = [held_row().id for _ in range(5)]
-    batches = held.release(ids, subject="*", reason="x", actor=unrestricted("ann"))
-    assert list(next(batches)) == ids[:2]
+    for _ in range(5):
+        held_row()
+    batches = held.discard(what_waits(), reason="x", actor=unrestricted("ann"))
+    assert next(batches) == 2
     batches.close()
-    assert states() == ["held"] * 3 + ["queued"] * 2
+    assert states() == ["discarded"] * 2 + ["held"] * 3
     assert [event[4] for event in events()] == [2]
 
 
 def test_a_row_that_somebody_else_has_moved_is_left_alone(full):
     ids = [held_row().id for _ in range(2)]
-    list(held.discard_held(ids[:1], subject="*", reason="x", actor=unrestricted("bob")))
-    list(held.release(ids, subject="*", reason="x", actor=unrestricted("ann")))
-    assert states() == ["discarded", "queued"]
-    assert [event[4] for event in events()] == [1, 1]
+    what = what_waits()
+    bob, ann = unrestricted("bob"), unrestricted("ann")
+    list(held.discard(what_waits(ids[0]), reason="x", actor=bob))
+    list(held.discard(what, reason="x", actor=ann))
+    assert states() == ["discarded", "discarded"]
+    assert [(event[4], event[5]) for event in events()] == [(1, "bob"), (1, "ann")]
 
 
 def test_nobody_moves_anything_without_a_reason(full):
-    row = held_row()
-    with pytest.raises(NotAllowed):
-        held.release([row.id], subject="*", reason=" ", actor=unrestricted("ann"))
+    held_row()
+    what = what_waits()
+    for deed_ in (held.discard, releases.begin):
+        with pytest.raises(NotAllowed, match="reason"):
+            deed_(what, reason=" ", actor=unrestricted("ann"))
     assert states() == ["held"]
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from notifyguard import ledger, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
-from notifyguard.ledger import held
+from notifyguard.ledger import held, pace
 from tests.factories import DeliveryFactory, SwitchFactory
 from tests.mailbox import letter, states
 from tests.operators import Tty, operate
@@ -146,7 +146,7 @@ def pressed_at(monkeypatch):
 
 
 def test_ctrl_c_in_a_release_ends_after_the_message_in_hand(mailbox, pressed_at, monkeypatch):
-    monkeypatch.setattr(held, "BATCH", 2)
+    monkeypatch.setattr(pace, "PORTION", 2)
     switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
     for _ in range(5):
         letter().send()

@@ -15,8 +15,8 @@ from notifyguard.actor import unrestricted
 from notifyguard.channels import email, passes
 from notifyguard.channels.freezing import freeze, thaw
 from notifyguard.decision import Sending
-from notifyguard.ledger import held
 from tests.mailbox import letter, outcomes, rows, use_backend
+from tests.operators import release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,7 +82,7 @@ def test_what_was_held_of_such_a_message_is_released_to_those_it_was_held_for(ma
     assert [row.recipient for row in rows(state="held")] == [BOOKS]
     switchboard.clear_switch("ticket.*", reason="test", actor=unrestricted("me"))
     ids = [row.id for row in rows(state="held")]
-    list(held.release(ids, subject="test", reason="test", actor=unrestricted("me")))
+    release(*ids)
     sweeper.sweep()
     assert mailbox.accepted()[-1]["to"] == [BOOKS]
 

@@ -17,9 +17,10 @@ from notifyguard import reconcile, switchboard
 from notifyguard.admin.actors import actor_of
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import deeds, held, uncertain
-from notifyguard.models import Delivery, Event, Switch
-from tests.factories import DeliveryFactory, SwitchFactory, UserFactory
+from notifyguard.ledger import deeds, held, releases, uncertain
+from notifyguard.ledger.choice import Choice
+from notifyguard.models import Delivery, Event, Release, Switch
+from tests.factories import DeliveryFactory, ReleaseFactory, SwitchFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,12 +59,28 @@ def waiting(state):
     return DeliveryFactory(state=state, wake_at=timezone.now()).id
 
 
-def release(actor):
-    list(held.release([waiting(State.HELD)], subject="x", reason="x", actor=actor))
+def what_waits():
+    return held.meant(Choice(ids=(waiting(State.HELD),)))
+
+
+def begin_release(actor):
+    releases.begin(what_waits(), reason="x", actor=actor)
+
+
+def continue_release(actor):
+    releases.continue_(ReleaseFactory(state="paused").pk, reason="x", actor=actor)
+
+
+def pause_release(actor):
+    releases.pause(ReleaseFactory().pk, reason="x", actor=actor)
+
+
+def stop_release(actor):
+    releases.stop(ReleaseFactory().pk, reason="x", actor=actor)
 
 
 def discard(actor):
-    list(held.discard_held([waiting(State.HELD)], subject="x", reason="x", actor=actor))
+    list(held.discard(what_waits(), reason="x", actor=actor))
 
 
 def resolve(actor):
@@ -86,7 +103,10 @@ WHO_MAY = {
     set_to_discard: {"switcher"},
     resume: {"switcher"},
     suppress: {"switcher"},
-    release: {"releaser"},
+    begin_release: {"releaser"},
+    continue_release: {"releaser"},
+    pause_release: {"releaser"},
+    stop_release: {"releaser"},
     discard: {"discarder"},
     resolve: {"resolver"},
     resolve_many: {"resolver"},
@@ -118,6 +138,7 @@ def trace():
     return (
         list(Switch.objects.values_list("pattern", "sending")),
         sorted(Delivery.objects.values_list("state", flat=True)),
+        list(Release.objects.values_list("state", flat=True)),
         Event.objects.count(),
     )
 
@@ -135,9 +156,10 @@ def test_each_role_does_what_it_may_and_nothing_else(actor, deed, role):
         return
     with pytest.raises(NotAllowed, match=r"ann may not do this without notifyguard\."):
         deed(someone)
-    switches, deliveries, events = trace()
+    switches, deliveries, releases_, events = trace()
     assert switches in ([], [("ticket.*", "hold")])
     assert deliveries in ([], ["held"], ["uncertain"])
+    assert releases_ in ([], ["paused"], ["running"])
     assert events == 0
 
 

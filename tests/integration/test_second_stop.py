@@ -19,11 +19,12 @@ from notifyguard import alerts, clock, ledger, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.channels import passes, transport
 from notifyguard.decision import Sending, State
-from notifyguard.ledger import came_back, handed_on, held, uncertain
+from notifyguard.ledger import came_back, handed_on, uncertain
 from notifyguard.ledger import queue as waiting
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from notifyguard.notification import PASS_HEADER
 from tests.mailbox import closed_port, letter, outcomes, rows, states, use_backend, use_server
+from tests.operators import release as let_go
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,6 +71,11 @@ def taken(**changed):
     return EmailMessage(**{**json.loads(Queue.kept[0]), **changed})
 
 
+def release():
+    let_go()
+    sweeper.sweep()
+
+
 def worker_sends(**changed):
     return taken(**changed).send()
 
@@ -80,12 +86,6 @@ def stop(pattern="ticket.*"):
 
 def go_on(pattern="ticket.*"):
     switchboard.clear_switch(pattern, reason="test", actor=unrestricted("me"))
-
-
-def release():
-    ids = [row.id for row in rows(state="held")]
-    assert list(held.release(ids, subject="test", reason="test", actor=unrestricted("me")))
-    sweeper.sweep()
 
 
 def late(**conditions):

@@ -18,7 +18,7 @@ from notifyguard.decision import Sending
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import MessageFactory
 from tests.mailbox import letter, outcomes, rows, states
-from tests.operators import deed, operate
+from tests.operators import deed, operate, release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -244,7 +244,7 @@ def test_who_releases_what_is_shown_as_stale_sends_it(mailbox):
 def test_released_as_stale_it_is_due_from_then_on(mailbox):
     """Not for ever: if the sweeper is away for another day, it is stale again."""
     task_sends(letter("ann@example.com"))
-    deed("release", "--rule", "stale", "--yes", "--later")
+    release(rows()[0].id)
     grow_older(25 * HOUR)
     operate("sweep")
     assert states() == ["held"]

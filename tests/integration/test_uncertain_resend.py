@@ -12,12 +12,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from notifyguard import clock, sweeper
-from notifyguard.actor import unrestricted
 from notifyguard.decision import State
-from notifyguard.ledger import held, leases, queue, retries, uncertain
+from notifyguard.ledger import leases, queue, retries, uncertain
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.mailbox import batch, closed_port, letter, outcomes, rows, states, use_server
-from tests.operators import deed
+from tests.operators import deed, release
 from tests.smtp import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -208,11 +207,7 @@ def test_nor_does_it_fail_if_it_was_kept_back_before_it_was_sent_again(resent, f
     refuse()
     if not limits:
         deed("resume", "ticket.*")
-        list(
-            held.release(
-                [row.id for row in rows()], subject="it", reason="test", actor=unrestricted("me")
-            )
-        )
+        release()
     come_due()
     sweeper.sweep()
     (row,) = rows()

@@ -5,10 +5,12 @@ call what lies below and say what came of it.
 """
 
 from notifyguard.management.subcommands import (
+    discarding,
     execution,
     held_messages,
     overview,
     reconciling,
+    release_list,
     releasing,
     scheduled,
     switching,
@@ -22,6 +24,8 @@ SUBCOMMANDS = (
     *switching.SUBCOMMANDS,
     *held_messages.SUBCOMMANDS,
     *releasing.SUBCOMMANDS,
+    *release_list.SUBCOMMANDS,
+    *discarding.SUBCOMMANDS,
     *scheduled.SUBCOMMANDS,
     *uncertainty.SUBCOMMANDS,
     *reconciling.SUBCOMMANDS,

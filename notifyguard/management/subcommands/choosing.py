@@ -13,9 +13,17 @@ from django.core.management.base import CommandError
 
 from notifyguard import patterns
 from notifyguard.ledger import held
-from notifyguard.ledger.held import Choice
+from notifyguard.ledger.choice import Choice, Meant
 from notifyguard.management.subcommands import moments
-from notifyguard.management.subcommands.subcommand import Options, pattern, plain, positive
+from notifyguard.management.subcommands.subcommand import (
+    Options,
+    pattern,
+    person,
+    plain,
+    positive,
+    size,
+)
+from notifyguard.management.subcommands.terminal import Terminal
 
 SWITCH = "switch"
 """The rule that holds what a person stopped on purpose, and may let go of in one go."""
@@ -28,6 +36,12 @@ def add_filters(parser: ArgumentParser) -> None:
     parser.add_argument("pattern", nargs="?", default="*", type=pattern, help='such as "ticket.*"')
     parser.add_argument("--older-than", help=f"only what was sent before: {moments.FORMS}")
     parser.add_argument("--newer-than", help=f"only what was sent since: {moments.FORMS}")
+    parser.add_argument("--larger-than", type=size, help='bytes of the message: "500", "20k", "1M"')
+    parser.add_argument("--smaller-than", type=size, help="bytes of the message")
+    parser.add_argument(
+        "--to", type=person, action="append", default=[],
+        help='only to this address or domain: "ann@example.com", "example.com"; repeatable',
+    )  # fmt: skip
     parser.add_argument("--limit", type=positive, help="at most so many, the oldest first")
 
 
@@ -44,7 +58,14 @@ def add_choice(parser: ArgumentParser) -> None:
     rules = parser.add_mutually_exclusive_group()
     add_rule(rules)
     rules.add_argument("--all-rules", action="store_true", help="whatever held it")
-    parser.add_argument("--id", type=UUID, nargs="+", default=[], help="only these deliveries")
+    parser.add_argument("--id", type=UUID, nargs="+", help="only these deliveries")
+
+
+def add_preview(parser: ArgumentParser) -> None:
+    """Add ``--preview``."""
+    parser.add_argument(
+        "--preview", "--dry-run", action="store_true", help="only show what would be done"
+    )
 
 
 def filtered(options: Options) -> Choice:
@@ -54,6 +75,9 @@ def filtered(options: Options) -> Choice:
         rules=tuple(options["rule"]),
         older_than=moments.since(options["older_than"]),
         newer_than=moments.since(options["newer_than"]),
+        larger_than=options["larger_than"],
+        smaller_than=options["smaller_than"],
+        people=tuple(options["to"]),
         limit=options["limit"],
     )
 
@@ -64,7 +88,9 @@ def meant(options: Options) -> Choice:
     A conflict, or a message that cannot be restored, was held for a cause which does
     not go away with the switch.
     """
-    choice = replace(filtered(options), ids=tuple(options["id"]))
+    choice = filtered(options)
+    if options["id"]:
+        choice = replace(choice, ids=tuple(options["id"]))
     if choice.rules or choice.ids or options["all_rules"]:
         return choice
     return replace(choice, rules=(SWITCH,))
@@ -88,6 +114,25 @@ def left(choice: Choice, deed: str) -> str:
     said = ", ".join(f"{count:,} held as {rule}" for rule, count in counts.items())
     options = " ".join(f"--rule {rule}" for rule in counts)
     return f"{said} were left; {options} {deed} those."
+
+
+def say_what_is_left(terminal: Terminal, choice: Choice, deed: str) -> None:
+    """Say what is held for another cause, if anything is."""
+    if said := left(choice, deed):
+        terminal.say(f"  {said}")
+
+
+def waiting(options: Options, deed: str) -> Meant:
+    """Return what a deed is for, as it waits now.
+
+    Raises:
+        CommandError: nothing does.
+    """
+    choice = meant(options)
+    what = held.meant(choice)
+    if what is None:
+        raise nothing(choice, deed)
+    return what
 
 
 def nothing(choice: Choice, deed: str) -> CommandError:

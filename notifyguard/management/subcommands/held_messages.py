@@ -9,7 +9,7 @@ from dataclasses import replace
 from notifyguard import clock, database
 from notifyguard.ledger import held
 from notifyguard.ledger.held import Group, Held
-from notifyguard.management.subcommands import choosing
+from notifyguard.management.subcommands import choosing, previewing
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json, misuse
 from notifyguard.management.subcommands.terminal import Terminal, age
 
@@ -66,15 +66,7 @@ def _facts(row: Held) -> dict[str, object]:
 
 
 def _show(terminal: Terminal, groups: Sequence[Group]) -> None:
-    now = clock.now(database.connection())
-    terminal.table(
-        ("type", "held by", "deliveries", "people", "oldest", "newest"),
-        [
-            (each.type, each.rule, each.deliveries, each.people,
-             age(each.oldest, now), age(each.newest, now))
-            for each in groups
-        ],
-    )  # fmt: skip
+    previewing.show_groups(terminal, groups, clock.now(database.connection()))
     terminal.say()
     terminal.say("To see each with its id: manage.py notifyguard held [PATTERN] --list")
     terminal.say('To send them: manage.py notifyguard release [PATTERN] --reason "..."')

@@ -1,146 +1,133 @@
-"""Let go of what is held: ``release``, ``discard-held``."""
+"""Let go of what is held: ``release``."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from collections import Counter
-from collections.abc import Callable, Sequence
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
 
 from django.core.management.base import CommandError
 
-from notifyguard import clock, database, sweeper
-from notifyguard.decision import State
-from notifyguard.ledger import held, report
-from notifyguard.ledger.held import Held
-from notifyguard.management.subcommands import choosing, stopping
-from notifyguard.management.subcommands.stopping import INTERRUPTED, Stop
+from notifyguard import clock, database
+from notifyguard.gate import preview
+from notifyguard.gate.preview import Preview
+from notifyguard.ledger import held, leases, releases
+from notifyguard.ledger.choice import EVERYTHING
+from notifyguard.management.subcommands import choosing, previewing, working_off
 from notifyguard.management.subcommands.subcommand import (
     Options,
     Subcommand,
+    ask_for_json,
+    ask_if_sure,
     ask_why_and_who,
+    misuse,
+    positive,
     why_and_who,
 )
-from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number
+from notifyguard.management.subcommands.terminal import Terminal, deliveries
+from notifyguard.models import Release
 
-HOW_IT_ENDED = {
-    State.SENT: "sent",
-    State.FAILED: "failed; see the log",
-    State.UNCERTAIN: "uncertain: manage.py notifyguard uncertain",
-    State.DUPLICATE: "not sent again: another delivery with the same key was",
-    State.HELD: "held again: too late by now, not allowed, stopped meanwhile, or damaged",
-    State.DISCARDED: "discarded: a switch was set meanwhile",
-    State.EXPIRED: "expired: too late by now, as their type says",
-    State.QUEUED: "queued: a sweeper delivers them",
-    State.CLAIMED: "with another sweeper now",
-    State.IN_FLIGHT: "with another sweeper now",
-}
-
-UNSENT = (State.FAILED, State.UNCERTAIN, State.HELD)
-"""What a released delivery must not end as if all went well."""
-
-
-def _add_choice(parser: ArgumentParser) -> None:
-    choosing.add_choice(parser)
-    parser.add_argument(
-        "--yes", "--no-input", action="store_true", help="do not ask; for scripts, a must"
-    )
-    ask_why_and_who(parser)
+SILENT_AFTER = timedelta(minutes=5)
+"""A sweeper that has not run for so long is not running."""
 
 
 def _add_release(parser: ArgumentParser) -> None:
-    _add_choice(parser)
+    choosing.add_choice(parser)
+    choosing.add_preview(parser)
     parser.add_argument(
-        "--later", action="store_true", help="only queue them: a running sweeper delivers them"
+        "--canary", type=_canary, default=0, metavar="N", help="let N go, show them, and wait"
     )
+    parser.add_argument("--rate", type=positive, metavar="N", help="N deliveries a minute at most")
+    parser.add_argument(
+        "--later", action="store_true", help="only begin it: running sweepers work it off"
+    )
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument("--continue", type=positive, metavar="RELEASE", help="go on with a release")
+    known.add_argument("--stop", type=positive, metavar="RELEASE", help="end a release")
+    ask_if_sure(parser)
+    ask_why_and_who(parser, required=False)
+    ask_for_json(parser)
+
+
+def _canary(text: str) -> int:
+    number = positive(text)
+    if number > releases.MOST_IN_CANARY:
+        most = f"{releases.MOST_IN_CANARY:,}"
+        raise ArgumentTypeError(f"a canary has at most {most} deliveries: somebody looks at each")
+    return number
 
 
 def _release(terminal: Terminal, options: Options) -> None:
-    choice = choosing.meant(options)
-    rows = list(held.chosen(choice))
-    if not rows:
-        raise choosing.nothing(choice, "releases")
-    rows = _without_stopped(terminal, rows)
-    _show(terminal, rows, choosing.left(choice, "releases"))
-    terminal.confirm(f"Release {_amount(rows)}", sure=options["yes"])
-    ids = [row.id for row in rows]
-    batches = held.release(ids, subject=str(choice), **why_and_who(options))
-    ended: Counter[str] = Counter()
-    with stopping.between_steps() as stop, terminal.progress(len(ids), "released") as show:
-        for batch in batches:
-            if not options["later"]:
-                _deliver(show, stop, ended.total())
-            ended.update(report.states_of(batch))
-            show(ended.total())
-            if stop.told:
-                break
-    _say_how_it_ended(terminal, ended, left=len(ids) - ended.total())
-
-
-def _deliver(show: Callable[[int], None], stop: Stop, done: int) -> None:
-    def go_on(delivered: int) -> bool:
-        show(done + delivered)
-        return not stop.told
-
-    sweeper.sweep(go_on)
-
-
-def _say_how_it_ended(terminal: Terminal, ended: Counter[str], *, left: int) -> None:
-    for state, count in ended.items():
-        terminal.say(f"{count:,} {HOW_IT_ENDED.get(State(state), state)}")
-    if left:
-        raise CommandError(f"Stopped. {deliveries(left)} stay held.", returncode=INTERRUPTED)
-    if unsent := sum(ended[state] for state in UNSENT):
-        raise CommandError(f"{deliveries(unsent)} did not leave as they should.")
-
-
-def _discard_held(terminal: Terminal, options: Options) -> None:
-    choice = choosing.meant(options)
-    rows = list(held.chosen(choice))
-    if not rows:
-        raise choosing.nothing(choice, "discards")
-    _show(terminal, rows, choosing.left(choice, "discards"))
-    terminal.confirm(f"Discard {_amount(rows)}", sure=options["yes"])
-    ids, done = [row.id for row in rows], 0
-    with stopping.between_steps() as stop, terminal.progress(len(ids), "discarded") as show:
-        for batch in held.discard_held(ids, subject=str(choice), **why_and_who(options)):
-            done += len(batch)
-            show(done)
-            if stop.told:
-                break
-    terminal.say(f"{deliveries(done)} discarded. Their bodies go with one of the next prunes.")
-    if done < len(ids):
-        rest = deliveries(len(ids) - done)
-        raise CommandError(f"Stopped. {rest} stay held.", returncode=INTERRUPTED)
-
-
-def _without_stopped(terminal: Terminal, rows: Sequence[Held]) -> list[Held]:
-    """Leave held what a switch would stop again at once; say so."""
-    stopped = held.stopped({row.type for row in rows})
-    counts = Counter(row.type for row in rows if row.type in stopped)
-    for type, count in counts.items():
-        terminal.warn(f"{deliveries(count)} of {type} stay held: {stopped[type]}")
-    if len(stopped) == len({row.type for row in rows}):
+    if options["continue"] or options["stop"]:
+        _go_on_or_end(terminal, options)
+        return
+    why = {} if options["preview"] else why_and_who(options)
+    what = choosing.waiting(options, "releases")
+    seen = preview.preview(what)
+    if not options["json"]:
+        previewing.show(terminal, seen)
+        choosing.say_what_is_left(terminal, what.choice, "releases")
+    if options["preview"]:
+        if options["json"]:
+            terminal.write_json(previewing.facts(seen))
+        return
+    if len(held.stopped(what.types)) == len(what.types):
         raise CommandError("Nothing was released: a switch still stops all of it.")
-    return [row for row in rows if row.type not in stopped]
-
-
-def _show(terminal: Terminal, rows: Sequence[Held], left: str) -> None:
-    counts = Counter((row.type, row.rule) for row in rows)
-    terminal.table(
-        ("type", "held by", "deliveries"), [(*key, count) for key, count in counts.items()]
+    terminal.confirm(f"Release {_amount(seen)}", sure=options["yes"])
+    begun = releases.begin(
+        what,
+        rate=options["rate"],
+        canary=options["canary"],
+        by_sweepers=options["later"],
+        **why,
     )
-    people = number(len({row.recipient for row in rows}), "person", "people")
-    oldest = age(rows[0].created_at, clock.now(database.connection()))
-    terminal.say(f"  {_amount(rows)} to {people}; the oldest was sent {oldest} ago")
-    if left:
-        terminal.say(f"  {left}")
+    _work(terminal, begun, options)
 
 
-def _amount(rows: Sequence[Held]) -> str:
-    return deliveries(len(rows), len({row.dispatch for row in rows}))
+def _go_on_or_end(terminal: Terminal, options: Options) -> None:
+    _refuse_a_choice(options)
+    why = why_and_who(options)
+    if options["stop"]:
+        ended = releases.stop(options["stop"], **why)
+        _say(terminal, ended, options, f"Release {ended.pk} is stopped.")
+        return
+    # Who continues it works it off, unless sweepers shall.
+    number = options["continue"]
+    continued = releases.continue_(number, by_sweepers=options["later"], **why)
+    _work(terminal, continued, options)
 
 
-SUBCOMMANDS = (
-    Subcommand("release", "send held messages now", _add_release, _release),
-    Subcommand("discard-held", "drop held messages", _add_choice, _discard_held),
-)
+def _work(terminal: Terminal, release: Release, options: Options) -> None:
+    if not options["later"]:
+        working_off.work_off(terminal, release, options)
+        return
+    if _no_sweeper_runs():
+        terminal.warn("No sweeper has run for five minutes: manage.py notifyguard sweep --loop")
+    text = f"Release {release.pk} is begun; a sweeper works it off."
+    _say(terminal, release, options, f"{text} See: manage.py notifyguard releases")
+
+
+def _say(terminal: Terminal, release: Release, options: Options, text: str) -> None:
+    if options["json"]:
+        terminal.write_json(working_off.facts(release, releases.outcomes(release)))
+    else:
+        terminal.say(text)
+
+
+def _refuse_a_choice(options: Options) -> None:
+    for name in ("canary", "rate", "preview", "all_rules", "id"):
+        if options[name]:
+            raise misuse(f"--{name.replace('_', '-')} is for a release that is begun.")
+    if choosing.filtered(options) != EVERYTHING:
+        raise misuse("What a release is for was said when it was begun; name no choice.")
+
+
+def _no_sweeper_runs() -> bool:
+    swept = leases.last_sweep()
+    return swept is None or swept.ran_at < clock.now(database.connection()) - SILENT_AFTER
+
+
+def _amount(seen: Preview) -> str:
+    return deliveries(seen.totals.deliveries, seen.totals.messages)
+
+
+SUBCOMMANDS = (Subcommand("release", "send held messages now", _add_release, _release),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from django.core.management.base import CommandError
 
 from notifyguard import patterns
 from notifyguard.actor import MAX_NAME, Actor, unrestricted
+from notifyguard.channels import email
 from notifyguard.management.subcommands.terminal import MISUSED, Terminal
 from notifyguard.notification import MAX_TYPE_LENGTH
 from notifyguard.switchboard import EVERYTHING
@@ -21,6 +23,9 @@ Options = Mapping[str, Any]
 
 DIGITS = 9
 """Of a number; what is longer was a slip, and more than waiting and counting can take."""
+
+_BYTES = {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+_SIZE = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 MAX_REASON = 500
 """Characters that the record of a deed has room for."""
@@ -43,14 +48,28 @@ class Subcommand:
     run: Callable[[Terminal, Options], None]
 
 
-def ask_why_and_who(parser: ArgumentParser) -> None:
-    """Add what every deed needs: a reason and an actor."""
-    parser.add_argument("--reason", required=True, type=reason, help="why; it is kept on record")
+def ask_why_and_who(parser: ArgumentParser, *, required: bool = True) -> None:
+    """Add what every deed needs: a reason and an actor.
+
+    Args:
+        parser: of the subcommand.
+        required: it only does deeds; else ``why_and_who`` asks for the reason.
+    """
+    parser.add_argument(
+        "--reason", required=required, type=reason, help="why; it is kept on record"
+    )
     parser.add_argument(
         "--actor",
         default=system_user(),
         type=actor,
         help="who does this (default: the system user, %(default)s)",
+    )
+
+
+def ask_if_sure(parser: ArgumentParser) -> None:
+    """Add ``--yes``, which answers the question beforehand."""
+    parser.add_argument(
+        "--yes", "--no-input", action="store_true", help="do not ask; for scripts, a must"
     )
 
 
@@ -60,7 +79,13 @@ def ask_for_json(parser: ArgumentParser) -> None:
 
 
 def why_and_who(options: Options) -> dict[str, Any]:
-    """Return ``reason`` and ``actor`` as every deed takes them."""
+    """Return ``reason`` and ``actor`` as every deed takes them.
+
+    Raises:
+        CommandError: with status 2, there is no reason.
+    """
+    if options["reason"] is None:
+        raise misuse("the following arguments are required: --reason")
     return {"reason": options["reason"], "actor": options["actor"]}
 
 
@@ -112,6 +137,22 @@ def positive(text: str) -> int:
     if not text.isdecimal() or len(text) > DIGITS or int(text) == 0:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {10**DIGITS - 1:,}")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: ``500``, ``20k``, ``1.5M``."""
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _BYTES else (text, "")
+    if not _SIZE.fullmatch(number):
+        raise ArgumentTypeError(f'{text!r} is not a size; write "500" (bytes), "20k" or "1.5M"')
+    return int(float(number) * _BYTES.get(unit, 1))
+
+
+def person(text: str) -> str:
+    """Read an address or a domain, as the ledger has them."""
+    line = plain(text)
+    if "@" in line.strip("@"):
+        return email.normalised(line)
+    return email.normalised(f"x@{line.strip('@')}").partition("@")[2]
 
 
 def system_user() -> str:

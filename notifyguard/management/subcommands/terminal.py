@@ -210,6 +210,14 @@ def deliveries(count: int, messages: int | None = None) -> str:
     return f"{number(count, 'delivery', 'deliveries')}{of}"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes in the largest unit that fits."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return number(count, "byte")
+
+
 def age(moment: datetime, now: datetime) -> str:
     """Return how long ago something was, in its two largest units."""
     seconds = max(0, int((now - moment).total_seconds()))

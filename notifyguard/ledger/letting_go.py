@@ -1,0 +1,181 @@
+"""Working off a release: one step queues the next few of its deliveries.
+
+Each step is one short transaction that begins by locking the release's row, so
+that any number may work on it: no delivery is let go twice, and the rate is kept by
+all of them together, by the database's clock. Killed in the middle, nothing of the
+step has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Case, F, QuerySet, Value, When
+
+from notifyguard import clock, conf, database, switchboard
+from notifyguard.decision import ReleaseState, State
+from notifyguard.ledger import pace, releases, rows, statements
+from notifyguard.ledger.choice import LATE, Held
+from notifyguard.ledger.takeover import StaleBoard
+from notifyguard.models import Release, Released
+from notifyguard.switchboard import Board
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step did.
+
+    Attributes:
+        let_go: how many deliveries it queued.
+        wait: for how long nothing more may be let go.
+        goes_on: there may be more to let go, without a person's word.
+    """
+
+    let_go: int = 0
+    wait: timedelta = timedelta(0)
+    goes_on: bool = True
+
+
+def advance(number: int) -> Step:
+    """Let the next deliveries of a release go, if it runs and its rate allows it.
+
+    Args:
+        number: of the release.
+    """
+    while True:
+        board = switchboard.board(fresh=True)
+        try:
+            return database.retrying(partial(_advance, number, board))
+        except StaleBoard:
+            continue  # a switch was set meanwhile: it is asked
+
+
+def still_at_work(number: int) -> None:
+    """Say that somebody works on a release, while what it let go is delivered."""
+    now = clock.now(database.connection())
+    releases.recent().order_by().filter(pk=number).update(worked_at=now)
+
+
+def advance_for_sweepers() -> int:
+    """Let the next deliveries of every release go that sweepers work off; return how many."""
+    now = clock.now(database.connection())
+    due = _for_sweepers().filter(next_at__lte=now).values_list("pk", flat=True)
+    return sum(advance(number).let_go for number in list(due))
+
+
+def next_for_sweepers() -> datetime | None:
+    """Return when the next release that sweepers work off may go on; ``None`` if there is none."""
+    return _for_sweepers().order_by("next_at").values_list("next_at", flat=True).first()
+
+
+def _for_sweepers() -> QuerySet[Release, Release]:
+    running = releases.recent().filter(state=ReleaseState.RUNNING, by_sweepers=True)
+    return running.order_by("next_at")
+
+
+def _advance(number: int, board: Board) -> Step:
+    with database.short_transaction() as connection:
+        now = clock.now(connection)
+        ours = releases.recent().order_by().filter(pk=number, state=ReleaseState.RUNNING)
+        # A write first, which locks the row; the time tells that somebody works on it.
+        if not ours.update(worked_at=now):
+            return Step(goes_on=False)
+        release = ours.get()
+        wait = _wait(connection, release, now)
+        step = Step(wait=wait) if wait else _let_next_go(connection, release, board, now)
+        release.save(using=connection.alias)
+    return step
+
+
+def _wait(connection: BaseDatabaseWrapper, release: Release, now: datetime) -> timedelta:
+    """Return how long the rate asks to wait. There is no burst after a pause or a delay."""
+    if release.rate is None:
+        return timedelta(0)
+    late = rows.deliveries(connection).filter(state=State.QUEUED, wake_at=release.let_go_at)
+    if release.let_go_at is not None and late.exists():
+        # The last portion has not left: it leaves now, and the next a full pause later.
+        release.next_at = now + pace.pause(release.rate)
+    return max(release.next_at - now, timedelta(0))
+
+
+def _let_next_go(
+    connection: BaseDatabaseWrapper, release: Release, board: Board, now: datetime
+) -> Step:
+    size = pace.portion(release.rate)
+    if release.let_go < release.canary:
+        size = min(size, release.canary - release.let_go)
+    page, last = releases.meant(release).page(release.cursor, size)
+    if last is None:
+        _rest(release, ReleaseState.DONE)
+        return Step(goes_on=False)
+    if statements.lock_generation(connection) != board.generation:
+        raise StaleBoard
+    if stopped := _newly_stopped(release, page, board):
+        _rest(release, ReleaseState.PAUSED, stopped)
+        return Step(goes_on=False)
+    leaving = [row for row in page if row.type not in release.stopped_types]
+    count = _queue(connection, release, leaving, now)
+    release.cursor, release.left = last, release.left + len(page) - len(leaving)
+    release.let_go += count
+    if count:
+        release.let_go_at, release.next_at = now, now + pace.pause(release.rate)
+    if count and release.let_go == release.canary:
+        _rest(release, ReleaseState.CANARY)
+    return Step(count, release.next_at - now, release.state == ReleaseState.RUNNING)
+
+
+def _newly_stopped(release: Release, page: Sequence[Held], board: Board) -> str:
+    """Return what stops a type that was open when the release began, or ``""``.
+
+    Somebody has pulled a switch since: that is a reason to rest, and not to pass over
+    all the rest.
+    """
+    settings = conf.current()
+    for type in {row.type for row in page}.difference(release.stopped_types):
+        if ruling := board.ruling(type, settings):
+            return f"{type} is stopped: {ruling}"
+    return ""
+
+
+def _queue(
+    connection: BaseDatabaseWrapper, release: Release, page: Sequence[Held], now: datetime
+) -> int:
+    """Move those that are still held to the queue; return how many."""
+    held = releases.meant(release).rows().filter(id__in=[row.id for row in page])
+    # Locked one by one in their order, so that two releases of the same do not deadlock.
+    ids = list(held.select_for_update().order_by("id").values_list("id", flat=True))
+    rows.deliveries(connection).filter(id__in=ids).update(
+        # Who releases what is shown as late wants it to leave: it is due now.
+        # First, since MariaDB assigns one after the other, and the rule changes.
+        due_at=Case(When(rule__in=LATE, then=Value(now)), default=F("due_at")),
+        state=State.QUEUED,
+        # A new attempt, so that whoever still works on the row under the old one has lost it.
+        attempt=F("attempt") + 1,
+        # A conflict keeps its own derived key, so that it is still released only once.
+        rule="released",
+        reason=f"By {release.actor}: {release.reason}"[:500],
+        changed_at=now,
+        wake_at=now,
+    )
+    Released.objects.using(connection.alias).bulk_create(
+        Released(release=release, delivery=delivery) for delivery in ids
+    )
+    return len(ids)
+
+
+def _rest(release: Release, state: ReleaseState, note: str = "") -> None:
+    """Have it let nothing more go by itself, on record."""
+    release.state, release.note = state.value, note[:500]
+    switchboard.record_event(
+        "release",
+        f"{release.pk}: {release.subject}",
+        actor=release.actor,
+        reason=note or release.reason,
+        before=State.HELD,
+        after=state.value,
+        count=release.let_go,
+    )
