@@ -59,7 +59,7 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseFailu
             refused = Decision(Sending.HOLD, "ledger", _REFUSED)
             case.settle(failed(_unsettled(case, refused), refused.rule, refused.reason))
         else:
-            raise LedgerUnavailable(_REFUSED) from error
+            raise LedgerUnavailable(f"{_REFUSED} {cause(error)}") from error
 
 
 def tables_are_missing() -> bool:
@@ -131,6 +131,16 @@ def _decision(case: Case) -> Decision | None:
     return None if ruling is None else Decision(ruling.sending, "switch", str(ruling))
 
 
+def cause(error: DatabaseFailure) -> str:
+    """Return what the database says, for the caller and not for a log: it may quote a row."""
+    alias = database.alias()
+    said = str(error).partition("\n")[0]
+    return (
+        f'The database "{alias}" says: {type(error).__name__}: {said} '
+        f"(manage.py check --database {alias} --tag database looks for tables that are missing.)"
+    )
+
+
 def _say_once(what: str, level: int, text: str) -> None:
     # Not again and again, and not from inside a handler that mails what is logged.
     if what not in _said:
@@ -144,6 +154,5 @@ _MISSING = (
 )
 _REFUSED = (
     "The message was not sent, because the ledger's database cannot be written: what "
-    "is not recorded could be sent twice. Critical types are sent all the same. "
-    "manage.py check --database default --tag database names what is wrong."
+    "is not recorded could be sent twice. Critical types are sent all the same."
 )

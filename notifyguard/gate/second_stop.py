@@ -129,7 +129,7 @@ def _without_ledger(arrival: Arrival, error: DatabaseFailure) -> Any:
     if is_silent(arrival.backend):
         late.logger.error("notifyguard: %s (%s)", _REFUSED, type(error).__name__)
         return 0
-    raise LedgerUnavailable(_REFUSED) from error
+    raise LedgerUnavailable(f"{_REFUSED} {failures.cause(error)}") from error
 
 
 def _send_unmarked(arrival: Arrival, *, remember: bool) -> Any:

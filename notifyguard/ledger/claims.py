@@ -90,6 +90,8 @@ def _take_over(
 
 def _withdraw(won: Sequence[Entry]) -> None:
     """Take back what was written before the rest failed: nothing of it was handed over."""
+    if not won:
+        return
     try:
         rows.withdraw(won)
     except (DatabaseError, InterfaceError):

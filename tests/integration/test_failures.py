@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import textwrap
 
 import pytest
@@ -98,9 +99,17 @@ def test_with_a_read_only_database_only_critical_mail_leaves(mailbox, elsewhere)
     prepared = textwrap.dedent(READ_ONLY[chosen_database()])
     body = """
 print(send("plain"), send("keyed", key="1"), send("reset", type="auth.password_reset"))
+try:
+    letter("why@example.com").send()
+except Exception as error:
+    print(error)
 """
     said, _ = elsewhere(prepared + body)
-    assert said == ["LedgerUnavailable", "LedgerUnavailable", "1"]
+    assert said[:3] == ["LedgerUnavailable", "LedgerUnavailable", "1"]
+    why = " ".join(said[3:])
+    assert 'The database "default" says: ' in why
+    assert re.search("(?i)read.?only", why), why
+    assert "manage.py check --database default" in why
     assert mailbox.recipients() == ["reset@example.com"]
     assert rows() == []
 
@@ -177,7 +186,7 @@ def test_the_ledger_can_be_in_memory_also_in_a_running_loop(mailbox, elsewhere):
 
 
 def test_the_last_known_switches_hold_critical_mail_when_the_database_goes(mailbox, elsewhere):
-    said, _ = elsewhere(
+    said, log = elsewhere(
         """
         from notifyguard.actor import unrestricted
         from notifyguard.decision import Sending
@@ -185,8 +194,9 @@ def test_the_last_known_switches_hold_critical_mail_when_the_database_goes(mailb
         print(send("before", type="auth.password_reset"))
         connection.close()
         connection.settings_dict.update({"PORT": "1", "NAME": "/nowhere/ledger"})
-        print(send("after", type="auth.password_reset"))
+        print(send("after", type="auth.password_reset"), send("plain"))
         """
     )
-    assert said == ["0", "0"]
+    assert said == ["0", "0", "LedgerUnavailable"]
+    assert "marked and not handed over" not in log  # nothing was
     assert mailbox.accepted() == []
