@@ -29,6 +29,10 @@ class CannotThaw(NotifyguardError):
     """A stored message cannot be restored: its form or class is unknown here."""
 
 
+class CannotConnect(NotifyguardError):
+    """The backend that a stored message was meant for is not there any more."""
+
+
 class InTransaction(NotifyguardError):
     """A type with ``in_transaction: "error"`` was sent inside ``atomic()``."""
 

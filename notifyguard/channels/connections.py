@@ -9,6 +9,10 @@ from typing import Any
 from django.core import mail
 from django.utils.module_loading import import_string
 
+from notifyguard.exceptions import CannotConnect
+
+_DEFAULT = "default"
+
 
 @contextmanager
 def connected(label: str) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
@@ -18,18 +22,26 @@ def connected(label: str) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
         label: as ``email.label_of`` gave it: an alias of ``MAILERS`` or a dotted path.
 
     Raises:
-        ImportError: the backend's class is gone.
+        CannotConnect: there is no such backend here.
     """
-    backend = _backend(label)
+    try:
+        backend = _backend(label)
+    except Exception as error:  # any: the class is the project's
+        raise CannotConnect(
+            f'It was meant for the mail backend "{label}", which cannot be had here '
+            f"({type(error).__name__}). Put it back into the settings, then release the message."
+        ) from error
     # Not the method under all its wrappers: a project may have put one there, under ours.
     yield backend, backend.send_messages
 
 
 def _backend(label: str) -> Any:
     mailers = getattr(mail, "mailers", None)
-    if mailers is not None:
-        return mailers[label] if label in mailers else _without_alias(label, mailers)
-    return mail.get_connection(label)
+    if mailers is None:
+        # Before Django 6.1 there are no aliases; the default one is the one there is.
+        return mail.get_connection(None if label == _DEFAULT else label)
+    known = label == _DEFAULT or label in mailers
+    return mailers[label] if known else _without_alias(label, mailers)
 
 
 def _without_alias(label: str, mailers: Any) -> Any:

@@ -17,7 +17,7 @@ from notifyguard.channels import connections, email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, thaw
 from notifyguard.decision import State
-from notifyguard.exceptions import CannotThaw
+from notifyguard.exceptions import CannotConnect, CannotThaw
 from notifyguard.gate import quota
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
@@ -81,9 +81,10 @@ def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
             raise CannotThaw("its message is gone from the ledger's tables")
         with connections.connected(entries[0].backend) as (backend, inner):
             deliver(entries, frozen, backend, inner)
-    except CannotThaw as error:
+    except (CannotThaw, CannotConnect) as error:
         # A person must look: the row stays, and says why it cannot leave.
-        queue.put_back(entries, rule="thaw", reason=str(error), state=State.HELD)
+        rule = "thaw" if isinstance(error, CannotThaw) else "backend"
+        queue.put_back(entries, rule=rule, reason=str(error), state=State.HELD)
         logger.error("notifyguard: dispatch %s cannot be restored; its row says why", dispatch)
 
 

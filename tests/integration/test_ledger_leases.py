@@ -139,6 +139,27 @@ def test_a_message_that_is_gone_is_held_for_a_person(mailbox):
     assert "gone" in row.reason
 
 
+def test_what_was_meant_for_the_default_mailer_leaves_under_a_django_without_aliases(mailbox):
+    queue_up(1)
+    age()
+    Delivery.objects.update(backend="default")  # as Django 6.1 calls it
+    sweeper.sweep()
+    assert states() == ["sent"]
+    assert len(mailbox.accepted()) == 1
+
+
+@pytest.mark.parametrize("label", ["marketing", "project.gone.EmailBackend"])
+def test_what_was_meant_for_a_backend_that_is_gone_is_held_and_says_so(mailbox, label):
+    queue_up(1)
+    age()
+    Delivery.objects.update(backend=label)
+    sweeper.sweep()
+    (row,) = rows()
+    assert (row.state, row.rule) == (State.HELD, "backend")
+    assert f'"{label}"' in row.reason
+    assert FrozenMessage.objects.exists()
+
+
 def test_a_claimed_row_without_its_message_fails_and_frees_its_key(mailbox):
     row = claimed()
     assert leases.expire_leases()[State.FAILED] == 1
