@@ -45,11 +45,12 @@ def _send_all(passage: Passage, cases: list[Case]) -> None:
 
 
 def _send(passage: Passage, case: Case) -> None:
-    _set_aside(case, _present_board())
+    board = _present_board()
+    _set_aside(case, board)
     if case.passing and (case.scheduled or _way(case) == "defer"):
         _queue(passage, case)
     elif case.passing:
-        _send_now(passage, case)
+        _send_now(passage, case, board)
 
 
 def _refuse_if_told(case: Case) -> None:
@@ -105,13 +106,13 @@ def _queue(passage: Passage, case: Case) -> None:
         transaction.on_commit(deliver, using=connection.alias, robust=True)
 
 
-def _send_now(passage: Passage, case: Case) -> None:
+def _send_now(passage: Passage, case: Case, board: Board) -> None:
     """Hand over inside the caller's transaction, as without notifyguard.
 
     The row goes first: if it cannot be written, the message does not leave. It
     lives and dies with the transaction, so a log line stays behind.
     """
-    quota.keep_within([case], _present_board())
+    quota.keep_within([case], board)
     _record_aside(case)
     if not case.passing or not passage.prepare(case):
         return

@@ -54,9 +54,9 @@ def generation_now() -> int:
     """Return the generation as others committed it, also inside the caller's transaction."""
     ours = database.connection()
     if ours.vendor == "postgresql" and database.standing() is Standing.CALLER:
-        # No savepoint: the row was read before, so what could fail is a transaction that
-        # is broken already, or a timeout of the caller's own.
-        with contextlib.suppress(Error):
+        # In a savepoint: the table may be gone since, or locked for longer than the
+        # caller's own timeout, and neither is to cost the caller's work.
+        with contextlib.suppress(Error), database.short_transaction():
             if (seen := statements.committed_generation(ours)) is not None:
                 return seen
     return _locking(database.beside, statements.generation) or 0

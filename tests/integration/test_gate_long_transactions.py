@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from threading import Event
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection, transaction
 
 from notifyguard import switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.exceptions import LedgerUnavailable
+from notifyguard.models import Claim, Control, Delivery, FrozenMessage, Switch
 from tests.factories import UserFactory
 from tests.mailbox import letter, outcomes, rows, staff, states
 from tests.threads import TIMEOUT, threads
@@ -142,6 +145,32 @@ def test_a_failing_ledger_leaves_the_callers_work_alone(mailbox, monkeypatch):
     user.refresh_from_db()
     assert "ann@example.com" not in mailbox.recipients()
     assert states() == ["sent"]
+
+
+@contextmanager
+def gone(table):
+    def rename(old, new):
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename(table, f"{table}_gone")
+    try:
+        yield
+    finally:
+        rename(f"{table}_gone", table)
+
+
+@pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
+@pytest.mark.parametrize("model", [Control, Switch, Claim, Delivery, FrozenMessage])
+def test_a_table_that_is_gone_costs_the_caller_nothing(mailbox, model, key):
+    letter().send()
+    with gone(model._meta.db_table):
+        with transaction.atomic():
+            UserFactory()
+            with suppress(LedgerUnavailable):
+                letter("ann@example.com", key=key).send()
+            UserFactory()
+        assert get_user_model().objects.count() == 2
 
 
 def test_what_left_unrecorded_is_recorded_when_the_ledger_works_again(mailbox, settings):
