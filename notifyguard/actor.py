@@ -22,6 +22,7 @@ class Permission(Enum):
     RELEASE_HELD = "release_held"
     DISCARD_HELD = "discard_held"
     READ_BODY = "read_body"
+    BLOCK_ADDRESSES = "block_addresses"
     RESOLVE_UNCERTAIN = "resolve_uncertain"
 
     @property

@@ -21,11 +21,13 @@ class Frozen:
         payload: its parts, as JSON can hold them.
         blobs: its binary contents by SHA-256 in hexadecimal digits.
         key: of the message, whoever it goes to, if it has one.
+        type: its notification type.
     """
 
     payload: dict[str, Any]
     blobs: Mapping[str, bytes]
     key: UUID | None = None
+    type: str = ""
 
 
 def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
@@ -34,7 +36,12 @@ def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
     payload = json.dumps(frozen.payload, ensure_ascii=True, separators=(",", ":"))
     size = len(payload) + sum(map(len, frozen.blobs.values()))
     FrozenMessage.objects.using(alias).create(
-        dispatch=dispatch, key=frozen.key, payload=payload, size=size, frozen_at=at
+        dispatch=dispatch,
+        key=frozen.key,
+        type=frozen.type,
+        payload=payload,
+        size=size,
+        frozen_at=at,
     )
     if frozen.blobs:
         FrozenContent.objects.using(alias).bulk_create(
@@ -62,7 +69,7 @@ def fetch(dispatch: UUID) -> Frozen | None:
         return None
     contents = FrozenContent.objects.using(alias).filter(dispatch=dispatch)
     blobs = {content.digest: bytes(content.content) for content in contents}
-    return Frozen(json.loads(message.payload), blobs, message.key)
+    return Frozen(json.loads(message.payload), blobs, message.key, message.type)
 
 
 def dispatches(key: UUID) -> list[UUID]:

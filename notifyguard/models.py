@@ -67,6 +67,36 @@ class Switch(models.Model):
         return f"{'everything' if self.everything else self.pattern}: {self.sending}"
 
 
+class BlockedAddress(models.Model):
+    """An address that nothing is sent to, save what a person waits for."""
+
+    # Of the address, since MariaDB takes "jose" and "josé" for one.
+    id = models.UUIDField(primary_key=True)
+    address = models.CharField(max_length=320)
+    everything = models.BooleanField(default=False, help_text=_("Critical types too."))
+    reason = models.CharField(max_length=500)
+    author = models.CharField(max_length=150)
+    blocked_at = models.DateTimeField(db_index=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions = [("block_addresses", _("Can block and unblock addresses"))]
+        verbose_name = _("blocked address")
+        verbose_name_plural = _("blocked addresses")
+        ordering = ["-blocked_at"]
+        indexes = [
+            models.Index(
+                fields=["address"],
+                name="notifyguard_blocked",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class Event(models.Model):
     """What a person did, when and why; only ever appended."""
 
@@ -145,6 +175,8 @@ class Delivery(models.Model):
     max_age = models.DurationField(
         null=True, blank=True, help_text=_("How late it may leave, if its message says so.")
     )
+    # Of what is kept alone; by type, recipient and namespace, as a key.
+    supersedes = models.UUIDField(null=True, blank=True)
     wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
     retries = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text=_("How often it was queued again to be tried again.")
@@ -266,6 +298,7 @@ class FrozenMessage(models.Model):
     dispatch = models.UUIDField(primary_key=True)
     # Of the message, whoever it goes to: what cancel() finds it by.
     key = models.UUIDField(null=True, blank=True, db_index=True, db_column="idempotency_key")
+    type = models.CharField(max_length=200)
     # Text and not JSON: lone surrogates, which real mail holds, have no place in jsonb.
     payload = models.TextField()
     size = models.PositiveBigIntegerField(help_text=_("Bytes, with its contents."))
@@ -276,6 +309,8 @@ class FrozenMessage(models.Model):
         permissions = [("read_body", _("Can read the text of kept messages"))]
         verbose_name = _("frozen message")
         verbose_name_plural = _("frozen messages")
+        # All that the caps ask is in it.
+        indexes = [models.Index(fields=["type", "size"], name="notifyguard_kept")]
 
     def __str__(self) -> str:
         return str(self.dispatch)

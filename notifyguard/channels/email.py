@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from email.utils import parseaddr
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from notifyguard import clock, context
+from notifyguard.addresses import normalised as normalised
+from notifyguard.addresses import storable as storable
 from notifyguard.channels import inference
 from notifyguard.channels.content import Content
 from notifyguard.channels.freezing.envelope import narrowed
@@ -108,22 +109,6 @@ def _sorted(addresses: Iterable[object]) -> list[str]:
     return sorted(map(str, addresses))
 
 
-@lru_cache(maxsize=4096)
-def normalised(address: str) -> str:
-    """Return an address as the ledger compares it: bare, lower-case, its domain as IDNA.
-
-    The local part is case-sensitive by RFC 5321 (2.4), but no provider of weight
-    makes use of it, while ``Ann@`` and ``ann@`` being mailed twice is common.
-    """
-    bare = parseaddr(address)[1] or address.strip()
-    local, at, domain = bare.rpartition("@")
-    try:
-        domain = domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        pass  # not a domain; the mail server will say so
-    return storable(f"{local}{at}{domain}".lower(), 320)
-
-
 def label_of(backend: Any) -> str:
     """Return the alias of a backend, or the dotted path of its class."""
     alias = getattr(backend, "alias", None)
@@ -131,18 +116,3 @@ def label_of(backend: Any) -> str:
         return alias[:200]
     cls = type(backend)
     return f"{cls.__module__}.{cls.__qualname__}"[:200]
-
-
-def storable(text: object, limit: int) -> str:
-    """Return text as any database stores it: cut, and without control characters.
-
-    PostgreSQL refuses NUL, and no encoding knows lone surrogates; real mail holds both.
-    """
-    try:
-        said = str(text)
-    except Exception as error:  # a lazy string may run any code
-        said = f"<{type(error).__name__}>"
-    cut = said[:limit]
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cut)

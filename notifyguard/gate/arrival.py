@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -82,25 +83,30 @@ class Arrival(Passage):
             entry.attempt, entry.rule = self.given.attempt + 1, rule
         return entries
 
-    def keep(self, decision: Decision, board: Board) -> None:
+    def keep(self, decision: Decision, entries: Sequence[Entry], board: Board) -> None:
         """Hold or discard what may leave, for the backend that it was about to leave by.
+
+        Args:
+            decision: what is made of them.
+            entries: among those that may leave.
+            board: the switches it was made under.
 
         Raises:
             StaleBoard: a switch was set meanwhile; nothing was written.
         """
         case = self.case
-        for entry in case.passing:
+        for entry in entries:
             stop(entry, decision)
             entry.backend = case.dispatch.backend
-        frozen = freeze(self.message)
+        frozen = replace(freeze(self.message), type=self.given.type)
         if self._own:
-            kept = self._record_own(board, frozen)
+            kept = self._record_own(entries, board, frozen)
         else:
             attempt = self.given.attempt
-            stop_now = partial(came_back.stop, case.passing, attempt, board.generation, frozen)
+            stop_now = partial(came_back.stop, entries, attempt, board.generation, frozen)
             kept = self._on_ledger(stop_now)
         case.settle(kept)
-        self.leave_out(case.passing)
+        self.leave_out([entry for entry in entries if entry in case.passing])
 
     def mark(self, board: Board) -> list[Entry]:
         """Commit the point of no return; return the entries that may leave now.
@@ -112,7 +118,7 @@ class Arrival(Passage):
         if self._own:
             for entry in entries:
                 entry.state = State.IN_FLIGHT
-            marked = self._record_own(board)
+            marked = self._record_own(entries, board)
         else:
             attempt = self.given.attempt
             mark_now = partial(came_back.mark, entries, attempt, board.generation)
@@ -160,21 +166,16 @@ class Arrival(Passage):
         made = datetime.fromtimestamp((self.given.dispatch.int >> 80) / 1000, UTC)
         return made < datetime.now(UTC) - self.settings.retention.deliveries
 
-    def _record_own(self, board: Board, frozen: Frozen | None = None) -> list[Entry]:
+    def _record_own(
+        self, entries: Sequence[Entry], board: Board, frozen: Frozen | None = None
+    ) -> list[Entry]:
         def record() -> list[Entry]:
             if database.standing() is Standing.CALLER:
-                return self._note_own(board, frozen)
+                return _note_own(entries, board, frozen)
             with beside.waiting_briefly():
-                return ledger.record(self.case.passing, board.generation, frozen)
+                return ledger.record(entries, board.generation, frozen)
 
         return self._on_ledger(record)
-
-    def _note_own(self, board: Board, frozen: Frozen | None) -> list[Entry]:
-        """Without a lock, as everything in a transaction of the caller."""
-        if switchboard.generation_now() != board.generation:
-            raise StaleBoard
-        ledger.note(self.case.passing, frozen)
-        return self.case.passing
 
     def try_again(self, case: Case, entries: Sequence[Entry], detail: str) -> list[Entry]:
         """Keep nothing: the queue that the message comes out of has tries of its own."""
@@ -192,6 +193,14 @@ class Arrival(Passage):
                 self._on_ledger(partial(came_back.give_up, entries, self.given.attempt))
         case.settle(entries)
         return False
+
+
+def _note_own(entries: Sequence[Entry], board: Board, frozen: Frozen | None) -> list[Entry]:
+    """Write rows without a lock, as everything in a transaction of the caller."""
+    if switchboard.generation_now() != board.generation:
+        raise StaleBoard
+    ledger.note(entries, frozen)
+    return list(entries)
 
 
 def _dispatch(message: Any, given: Pass, backend: Any) -> Dispatch:

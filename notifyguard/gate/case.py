@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from notifyguard.gate.reports import is_only_reported
 from notifyguard.ledger import Entry, retries
 from notifyguard.limiters import Request
 from notifyguard.rules import Candidate, decide, decide_again, decide_early
-from notifyguard.switchboard import Board
+from notifyguard.switchboard import Block, Board
 
 _VERDICTS = {
     Verdict.ACCEPTED: State.SENT,
@@ -41,6 +41,7 @@ class Case:
         scheduled: its time to leave is yet to come; told when it is judged.
         outcomes: by recipient, what is settled.
         granted: by recipient, what was used up of its limits.
+        blocks: by recipient, the blocks that are in force: ``gate.blocking`` looks.
         key: of the message, whoever it goes to.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
@@ -53,6 +54,7 @@ class Case:
     aside: dict[Decision, list[Entry]] = field(default_factory=dict)
     outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
     granted: dict[str, Request] = field(default_factory=dict)
+    blocks: Mapping[str, Block] = field(default_factory=dict)
     scheduled: bool = False
     kept: bool = False
     key: UUID | None = None
@@ -121,9 +123,15 @@ class Case:
         Returns:
             The passing entries that are stopped now, by decision.
         """
+        return self.stopped_by(decide_again, board)
+
+    def stopped_by(
+        self, ask: Callable[[Candidate], Decision | None], board: Board
+    ) -> dict[Decision, list[Entry]]:
+        """Return the passing entries that a rule, or several, stop under this board."""
         stopped: dict[Decision, list[Entry]] = {}
         for entry in self.passing:
-            decision = decide_again(self._candidate(entry, board))
+            decision = ask(self._candidate(entry, board))
             if decision is not None and not is_only_reported(decision, entry, self.settings):
                 stopped.setdefault(decision, []).append(entry)
         return stopped
@@ -146,7 +154,8 @@ class Case:
     def frozen(self) -> hold.Frozen:
         """Return the message frozen; one that leaves later is dated then."""
         date = self.dispatch.notification.send_at if self.scheduled else None
-        return replace(freeze(self.dispatch.message, date=date), key=self.key)
+        frozen = freeze(self.dispatch.message, date=date)
+        return replace(frozen, key=self.key, type=self.dispatch.notification.type)
 
     def settle(self, entries: Sequence[Entry]) -> None:
         """Take the entries' states as final."""
@@ -196,7 +205,13 @@ class Case:
 
     def _candidate(self, entry: Entry, board: Board) -> Candidate:
         return Candidate(
-            self.dispatch, entry.recipient, self.settings, board, entry.due_at, entry.scheduled
+            self.dispatch,
+            entry.recipient,
+            self.settings,
+            board,
+            entry.due_at,
+            entry.scheduled,
+            self.blocks.get(entry.recipient),
         )
 
     def _is_scheduled(self) -> bool:
@@ -242,5 +257,6 @@ def stop(entry: Entry, decision: Decision) -> None:
     entry.state, entry.rule = decision.state, email.storable(decision.rule, 50)
     entry.reason, entry.frozen = email.storable(decision.reason, 500), decision.keeps_body
     entry.wakes_at = decision.until
-    if not decision.takes_key:
-        entry.key = None
+    entry.takes_key = decision.takes_key
+    if not decision.takes_key and not decision.keeps_body:
+        entry.key = None  # nothing is left that could be undone

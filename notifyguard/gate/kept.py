@@ -18,7 +18,7 @@ from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, thaw
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotConnect, CannotThaw
-from notifyguard.gate import quota
+from notifyguard.gate import blocking, quota
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry, StaleBoard, departure, queue
@@ -89,6 +89,7 @@ def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
 
 
 def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> None:
+    blocking.look([case], board)
     for decision, entries in case.judge_again(board).items():
         case.set_aside(decision, entries)
     quota.keep_within([case], board)
@@ -108,8 +109,13 @@ def _put_aside_back(case: Case) -> None:
         if decision.until is not None:
             postpone(entries, decision.until, rule=decision.rule, reason=decision.reason)
         else:
-            state = decision.state
-            queue.put_back(entries, rule=decision.rule, reason=decision.reason, state=state)
+            queue.put_back(
+                entries,
+                rule=decision.rule,
+                reason=decision.reason,
+                state=decision.state,
+                takes_key=decision.takes_key,
+            )
         case.settle(entries)
 
 

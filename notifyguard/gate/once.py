@@ -44,7 +44,7 @@ def drop_taken(cases: Sequence[Case], board: Board) -> None:
 
 def _collisions(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Taken]]:
     """Yield each entry whose key is taken, by the ledger or by an entry before it."""
-    keyed = [(entry, entry.key) for entry in entries if entry.key is not None]
+    keyed = [(entry, entry.key) for entry in entries if entry.key is not None and entry.takes_key]
     taken = ledger.look(list(dict.fromkeys(key for _, key in keyed)))
     for entry, key in keyed:
         holder = taken.setdefault(key, Taken(entry.id, entry.fingerprint))

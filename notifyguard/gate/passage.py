@@ -25,7 +25,7 @@ from notifyguard.channels.transport import (
 from notifyguard.conf import Settings
 from notifyguard.database import Standing
 from notifyguard.decision import State
-from notifyguard.gate import handover, late, quota, retrying, schedule
+from notifyguard.gate import blocking, handover, late, quota, retrying, schedule
 from notifyguard.gate.case import Case, failed
 from notifyguard.gate.once import drop_taken
 from notifyguard.gate.returned import combined
@@ -67,6 +67,7 @@ class Passage:
 
     def judge(self, cases: Sequence[Case], board: Board) -> None:
         """Decide, and record what is held, discarded or for later; what passes is left to send."""
+        blocking.look(cases, board)
         for case in cases:
             case.judge(board)
         drop_taken(cases, board)

@@ -1,8 +1,8 @@
 """The second stop: a message that was judged and comes out of a queue or a thread.
 
-It was counted and recorded when it was judged. Only the switches are asked again,
-and whether it has left already; what they stop now is held, whatever the queue
-makes of its own row. Then it is marked and confirmed like any other.
+It was counted and recorded when it was judged. Only the switches and the blocked
+addresses are asked again, and whether it has left already; what they stop now is kept,
+whatever the queue makes of its own row. Then it is marked and confirmed like any other.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from notifyguard.channels.transport import is_queue, is_silent
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
-from notifyguard.gate import failures, handover, late
+from notifyguard.gate import blocking, failures, handover, late
 from notifyguard.gate.arrival import Arrival
 from notifyguard.gate.returned import combined
 from notifyguard.ledger import StaleBoard
+from notifyguard.rules.blocked import blocked
 from notifyguard.switchboard import Board, Ruling
 
 
@@ -81,8 +82,9 @@ def _hand_over(arrival: Arrival, board: Board) -> Any:
         if case.passing and (ruling := board.ruling(arrival.given.type, arrival.settings)):
             _keep(arrival, ruling, board)
         elif arrival.is_forgotten:
-            arrival.keep(_FORGOTTEN, board)
-        elif case.passing and arrival.prepare(case):
+            arrival.keep(_FORGOTTEN, case.passing, board)
+        _keep_blocked(arrival, board)
+        if case.passing and arrival.prepare(case):
             marked = arrival.mark(board)
             lost = [entry for entry in case.passing if entry not in marked]
             arrival.leave_out(lost)
@@ -93,8 +95,15 @@ def _hand_over(arrival: Arrival, board: Board) -> Any:
 
 def _keep(arrival: Arrival, ruling: Ruling, board: Board) -> int:
     decision = Decision(ruling.sending, "switch", str(ruling), by_person=True)
-    arrival.keep(decision, board)
+    arrival.keep(decision, arrival.case.passing, board)
     return 0
+
+
+def _keep_blocked(arrival: Arrival, board: Board) -> None:
+    case = arrival.case
+    blocking.look([case], board)
+    for decision, entries in case.stopped_by(blocked, board).items():
+        arrival.keep(decision, entries, board)
 
 
 def _send_to_added(arrival: Arrival, added: Sequence[str]) -> list[Any]:

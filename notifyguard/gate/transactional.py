@@ -17,7 +17,7 @@ from django.db import transaction
 from notifyguard import clock, database, ledger, switchboard
 from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
-from notifyguard.gate import failures, kept, late, quota, resending
+from notifyguard.gate import blocking, failures, kept, late, quota, resending
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
@@ -76,6 +76,7 @@ def _present_board() -> Board:
 
 
 def _set_aside(case: Case, board: Board) -> None:
+    blocking.look([case], board)
     case.judge(board)
     _record_aside(case)
 
@@ -116,10 +117,10 @@ def _send_now(passage: Passage, case: Case, board: Board) -> None:
     _record_aside(case)
     if not case.passing or not passage.prepare(case):
         return
-    board = _present_board()
-    if board.ruling(case.dispatch.notification.type, case.settings):
-        _set_aside(case, board)  # a switch was set while the backend connected
-        return
+    if (present := _present_board()).generation != board.generation:
+        _set_aside(case, present)  # somebody stopped something while the backend connected
+        if not case.passing or not passage.prepare(case):
+            return
     for entry in case.passing:
         entry.state = State.IN_FLIGHT
     ledger.note(case.passing)

@@ -185,6 +185,7 @@ def _stop(
         changed_at=now,
         wake_at=clock.never() if first.state is State.HELD else None,
     )
+    rows.free(connection, [entry for entry in leaving if not entry.takes_key])
 
 
 def _rows(

@@ -131,9 +131,10 @@ def _record_in_steps(
         if statements.lock_generation(connection) != generation:
             raise StaleBoard
         at = clock.now(connection)
-        keyed = [entry for entry in entries if entry.key is not None]
+        keyed = [entry for entry in entries if entry.key is not None and entry.takes_key]
         holders = statements.claim(connection, keyed, at) if keyed else {}
-        won = [e for e in entries if e.key is None or holders[e.key].delivery == e.id]
+        lost = [entry for entry in keyed if entry.key and holders[entry.key].delivery != entry.id]
+        won = [entry for entry in entries if entry not in lost]
         rows.insert(connection, won, at)
         if frozen is not None and won:
             hold.keep_once(won[0].dispatch, frozen, at)

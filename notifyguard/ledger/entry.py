@@ -54,6 +54,8 @@ class Entry:
         type: its notification type.
         recipient: the envelope address, normalised.
         key: its place among the claims, or ``None`` for a message without a key.
+        takes_key: its key is taken while it stands. What is discarded may leave it free,
+            and takes it when that is undone.
         fingerprint: of the content, where a conflict must be told from a duplicate.
         id: its row.
         attempt: the fencing counter; another process that takes over raises it.
@@ -91,6 +93,7 @@ class Entry:
     retries: int = 0
     doubtful: bool = False
     transient: bool = False
+    takes_key: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,18 @@ def take(limit: int) -> list[Delivery]:
     return database.retrying(lambda: _take(limit))
 
 
-def put_back(entries: Sequence[Entry], *, rule: str, reason: str, state: State) -> None:
-    """Move taken entries on without a hand-over, mostly because the decision changed."""
+def put_back(
+    entries: Sequence[Entry], *, rule: str, reason: str, state: State, takes_key: bool = True
+) -> None:
+    """Move taken entries on without a hand-over, mostly because the decision changed.
+
+    Args:
+        entries: taken, or queued.
+        rule: that decided.
+        reason: for a person.
+        state: that they get.
+        takes_key: whether their keys stay taken.
+    """
     waiting = rows.deliveries(database.connection()).filter(state__in=rows.WAITING)
     values = {
         "state": state,
@@ -39,7 +49,7 @@ def put_back(entries: Sequence[Entry], *, rule: str, reason: str, state: State) 
         "reason": reason[:500],
         "wake_at": clock.never() if state in (State.HELD, State.UNCERTAIN) else None,
     }
-    database.retrying(partial(_change, waiting, entries, values))
+    database.retrying(partial(_change, waiting, entries, values, frees=not takes_key))
 
 
 def give_back(taken: Sequence[Delivery]) -> None:
@@ -58,12 +68,19 @@ def _change(
     found: QuerySet[Delivery, Delivery],
     ours: Sequence[Entry | Delivery],
     values: Mapping[str, object],
+    *,
+    frees: bool = False,
 ) -> None:
     """Change those of our rows that are still as we left them, in one order: no deadlocks."""
     with database.short_transaction() as connection:
         now = clock.now(connection)
-        for one in sorted(ours, key=attrgetter("id")):
-            found.filter(id=one.id, attempt=one.attempt).update(changed_at=now, **values)
+        changed = [
+            one
+            for one in sorted(ours, key=attrgetter("id"))
+            if found.filter(id=one.id, attempt=one.attempt).update(changed_at=now, **values)
+        ]
+        if frees:
+            rows.free(connection, changed)
 
 
 def _due(

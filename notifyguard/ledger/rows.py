@@ -113,7 +113,7 @@ def insert(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: dateti
     )
 
 
-def free(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> None:
+def free(connection: BaseDatabaseWrapper, entries: Sequence[Entry | Delivery]) -> None:
     """Free the keys that these entries hold.
 
     In the order of the keys, as they are claimed: otherwise two processes deadlock.

@@ -26,6 +26,9 @@ CLAIM = "notifyguard_claim"
 DELIVERY = "notifyguard_delivery"
 FROZEN = "notifyguard_frozenmessage"
 CONTENT = "notifyguard_frozencontent"
+WITHOUT_BODY = ("cancelled", "suppressed")
+"""Rules that discard for good: nobody could want it back."""
+
 MARK = "state = %s, changed_at = %s, instance = %s, message_id = %s"
 CONFIRM = "state = %s, rule = %s, reason = %s, changed_at = %s, wake_at = %s"
 
@@ -183,16 +186,19 @@ def confirm(
 def drop_if_done(connection: BaseDatabaseWrapper, dispatch: UUID) -> None:
     """Delete the message that is kept for a dispatch of which nothing waits any more.
 
-    ``FrozenMessage.objects.filter(~Exists(…), dispatch=…).delete()``, and if there was
-    one ``FrozenContent.objects.filter(dispatch=…).delete()``.
+    Nor was discarded, save by the code that sent it: that can be undone until its
+    body is pruned. ``FrozenMessage.objects.filter(~Exists(…), dispatch=…).delete()``, and
+    if there was one ``FrozenContent.objects.filter(dispatch=…).delete()``.
     """
-    marks = ", ".join(["%s"] * len(OPEN_STATES))
+    wanted = (*OPEN_STATES, State.DISCARDED)
+    marks = ", ".join(["%s"] * len(wanted))
     key = _uuid(connection, dispatch)
     with connection.cursor() as cursor:
         cursor.execute(
             f"DELETE FROM {FROZEN} WHERE dispatch = %s AND NOT EXISTS ("
-            f"SELECT 1 FROM {DELIVERY} WHERE dispatch = %s AND state IN ({marks}))",
-            [key, key, *(state.value for state in OPEN_STATES)],
+            f"SELECT 1 FROM {DELIVERY} WHERE dispatch = %s AND state IN ({marks})"
+            " AND rule NOT IN (%s, %s))",
+            [key, key, *(state.value for state in wanted), *WITHOUT_BODY],
         )
         if cursor.rowcount:
             cursor.execute(f"DELETE FROM {CONTENT} WHERE dispatch = %s", [key])

@@ -23,6 +23,35 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="BlockedAddress",
+            fields=[
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("address", models.CharField(max_length=320)),
+                (
+                    "everything",
+                    models.BooleanField(default=False, help_text="Critical types too."),
+                ),
+                ("reason", models.CharField(max_length=500)),
+                ("author", models.CharField(max_length=150)),
+                ("blocked_at", models.DateTimeField(db_index=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "default_permissions": ("view",),
+                "permissions": [("block_addresses", "Can block and unblock addresses")],
+                "verbose_name": "blocked address",
+                "verbose_name_plural": "blocked addresses",
+                "ordering": ["-blocked_at"],
+                "indexes": [
+                    models.Index(
+                        fields=["address"],
+                        name="notifyguard_blocked",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Claim",
             fields=[
                 (
@@ -124,6 +153,7 @@ class Migration(migrations.Migration):
                         blank=True, db_column="idempotency_key", db_index=True, null=True
                     ),
                 ),
+                ("type", models.CharField(max_length=200)),
                 ("payload", models.TextField()),
                 ("size", models.PositiveBigIntegerField(help_text="Bytes, with its contents.")),
                 ("frozen_at", models.DateTimeField(db_index=True)),
@@ -133,6 +163,7 @@ class Migration(migrations.Migration):
                 "default_permissions": (),
                 "verbose_name": "frozen message",
                 "verbose_name_plural": "frozen messages",
+                "indexes": [models.Index(fields=["type", "size"], name="notifyguard_kept")],
             },
         ),
         migrations.CreateModel(
@@ -248,6 +279,7 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
+                ("supersedes", models.UUIDField(blank=True, null=True)),
                 ("wake_at", models.DateTimeField(blank=True, db_index=True, null=True)),
                 (
                     "retries",

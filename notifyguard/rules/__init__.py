@@ -19,6 +19,7 @@ from notifyguard.decision import Decision, Sending
 from notifyguard.rules.allow_recipients import allow_recipients
 from notifyguard.rules.base import Candidate, Rule
 from notifyguard.rules.blank import blank, empty_body
+from notifyguard.rules.blocked import blocked
 from notifyguard.rules.missed import missed
 from notifyguard.rules.stale import stale
 from notifyguard.rules.suppressed import suppressed
@@ -33,6 +34,7 @@ logger = logging.getLogger("notifyguard")
 DEFAULT = (
     Rule("suppressed", suppressed, optional=False),
     Rule("switch", switches, optional=False, asked_again=True),
+    Rule("blocked", blocked, optional=False, asked_again=True),
     Rule("allow_recipients", allow_recipients, optional=False, on_error="hold", asked_again=True),
     Rule("stale", stale, asked_again=True),
     Rule("missed", missed, asked_again=True),

@@ -10,7 +10,7 @@ from typing import Literal
 from notifyguard.channels.email import Dispatch
 from notifyguard.conf import Action, Settings
 from notifyguard.decision import Decision
-from notifyguard.switchboard import Board
+from notifyguard.switchboard import Block, Board
 
 OnError = Literal["hold", "hold_but_critical"]
 
@@ -27,6 +27,7 @@ class Candidate:
         due_at: when it was meant to leave, as the ledger stores times; ``None``
             for now.
         scheduled: its message said when to leave, before that time.
+        block: the block on the recipient that is in force, if there is one.
     """
 
     dispatch: Dispatch
@@ -35,6 +36,7 @@ class Candidate:
     board: Board
     due_at: datetime | None = None
     scheduled: bool = False
+    block: Block | None = None
 
     @property
     def type(self) -> str:

@@ -5,15 +5,24 @@ which refuses the mark when a switch was set meanwhile. So looking costs no
 query and is never stale.
 """
 
-from notifyguard.switchboard.reading import board, forget, generation_now, last_known
+from notifyguard.switchboard.blocks import Block
+from notifyguard.switchboard.reading import (
+    blocked_among,
+    board,
+    forget,
+    generation_now,
+    last_known,
+)
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 from notifyguard.switchboard.setting import clear_switch, record_event, set_switch
 
 __all__ = [
     "EVERYTHING",
     "NO_LEDGER",
+    "Block",
     "Board",
     "Ruling",
+    "blocked_among",
     "board",
     "clear_switch",
     "forget",

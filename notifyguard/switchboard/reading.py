@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import Error, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 
 from notifyguard import clock, database
 from notifyguard.database import Standing
 from notifyguard.decision import Sending
 from notifyguard.ledger import statements
-from notifyguard.models import Control, Switch
+from notifyguard.models import BlockedAddress, Control, Switch
+from notifyguard.switchboard.blocks import Block, Blocks, id_of
 from notifyguard.switchboard.control import ensure_control
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 
 T = TypeVar("T")
+
+AT_ONCE = 500
+"""Addresses of one query."""
+
+REMEMBERED = 10_000
+"""Addresses of which a process knows whether they are blocked; then it asks anew."""
 
 _boards: dict[str, Board] = {}
 
@@ -48,6 +57,34 @@ def last_known() -> Board:
 def forget() -> None:
     """Forget the cached switches, for tests and forked children."""
     _boards.clear()
+
+
+def blocked_among(board: Board, addresses: Sequence[str]) -> dict[str, Block]:
+    """Return the blocks in force on some addresses, under the generation of a board.
+
+    Nothing is asked where nobody is blocked, and of each address once: whoever blocks
+    or unblocks changes the generation.
+
+    Args:
+        board: the switches that the decision is made under.
+        addresses: normalised.
+
+    Raises:
+        DatabaseError: the ledger's database cannot be read.
+    """
+    if not board.blocks.any:
+        return {}
+    known = board.blocks.known
+    answers = {address: known[address] for address in addresses if address in known}
+    unknown = board.blocks.unknown(addresses)
+    for start in range(0, len(unknown), AT_ONCE):
+        asked = unknown[start : start + AT_ONCE]
+        found = database.retrying(partial(_locking, database.read_committed, _blocks_on(asked)))
+        answers.update((address, found.get(id_of(address))) for address in asked)
+    if len(known) > REMEMBERED:
+        known.clear()
+    known.update(answers)
+    return {each: block for each, block in answers.items() if block and _in_force(block)}
 
 
 def generation_now() -> int:
@@ -84,14 +121,16 @@ def _make(connection: BaseDatabaseWrapper) -> Board | None:
 
 def _read(connection: BaseDatabaseWrapper) -> Board | None:
     clock.compare(connection)
-    controls = Control.objects.filter(pk=Control.ROW)
-    row = next(_rows(connection, controls.values_list("generation", "salt", "created_at")), None)
+    controls = Control.objects.filter(pk=Control.ROW).values_list(
+        "generation", "salt", "created_at", Exists(BlockedAddress.objects.all())
+    )
+    row = next(_rows(connection, controls), None)
     if row is None:
         return None
-    generation, salt, created_at = row
+    generation, salt, created_at, blocks = row
     # The generation is read before the switches: a flip between the two makes the
     # mark fail and the board be read again, the other way round it would pass.
-    return Board(generation, salt, created_at, tuple(_rulings(connection)))
+    return Board(generation, salt, created_at, tuple(_rulings(connection)), Blocks(bool(blocks)))
 
 
 def _rulings(connection: BaseDatabaseWrapper) -> Iterator[Ruling]:
@@ -100,6 +139,21 @@ def _rulings(connection: BaseDatabaseWrapper) -> Iterator[Ruling]:
     for pattern, everything, sending, reason, author, until in switches:
         name = EVERYTHING if everything else pattern
         yield Ruling(Sending(sending), "database", name, reason, author, until)
+
+
+def _blocks_on(addresses: Sequence[str]) -> Callable[[BaseDatabaseWrapper], dict[UUID, Block]]:
+    columns = ("id", "reason", "author", "everything", "expires_at")
+    found = BlockedAddress.objects.filter(id__in=list(map(id_of, addresses))).order_by()
+
+    def read(connection: BaseDatabaseWrapper) -> dict[UUID, Block]:
+        rows = _rows(connection, found.values_list(*columns))
+        return {key: Block(*values) for key, *values in rows}
+
+    return read
+
+
+def _in_force(block: Block) -> bool:
+    return block.expires_at is None or block.expires_at > clock.now(database.connection())
 
 
 def _rows(connection: BaseDatabaseWrapper, query: QuerySet[Any, Any]) -> Iterator[Any]:

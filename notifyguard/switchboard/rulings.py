@@ -10,6 +10,7 @@ from functools import cached_property
 from notifyguard import clock, database, patterns
 from notifyguard.conf import Settings
 from notifyguard.decision import Sending
+from notifyguard.switchboard.blocks import Blocks
 
 # Nothing is lost by keeping: hold beats discard, discard beats open.
 _STRENGTH = {Sending.OPEN: 0, Sending.DISCARD: 1, Sending.HOLD: 2}
@@ -53,12 +54,14 @@ class Board:
         salt: enters every key.
         created_at: when the ledger began.
         rulings: the switches, in no particular order.
+        blocks: the blocked addresses.
     """
 
     generation: int
     salt: str
     created_at: datetime | None = None
     rulings: tuple[Ruling, ...] = ()
+    blocks: Blocks = field(default_factory=Blocks)
     _decided: dict[str, tuple[Settings, Sending | None, Ruling | None]] = field(
         default_factory=dict, compare=False, repr=False
     )

@@ -22,6 +22,7 @@ PAGES = [
     DOCS / "how-to/staging.md",
     DOCS / "how-to/late-mail.md",
     DOCS / "how-to/schedule.md",
+    DOCS / "how-to/block-addresses.md",
 ]
 TYPED = re.compile(r"^ *(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
 

@@ -13,13 +13,13 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.utils import timezone
 
-from notifyguard import reconcile, switchboard
+from notifyguard import blocked, reconcile, switchboard
 from notifyguard.admin.actors import actor_of
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import deeds, held, releases, uncertain
 from notifyguard.ledger.choice import Choice
-from notifyguard.models import Delivery, Event, Release, Switch
+from notifyguard.models import BlockedAddress, Delivery, Event, Release, Switch
 from tests.factories import DeliveryFactory, ReleaseFactory, SwitchFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,6 +33,7 @@ ROLES = {
     "releaser": [*LOOKER, "release_held"],
     "discarder": [*LOOKER, "discard_held"],
     "body reader": [*LOOKER, "read_body"],
+    "blocker": [*LOOKER, "block_addresses"],
     "resolver": [*LOOKER, "resolve_uncertain"],
 }
 
@@ -83,6 +84,10 @@ def discard(actor):
     list(held.discard(what_waits(), reason="x", actor=actor))
 
 
+def block(actor):
+    blocked.block(["ann@example.com"], reason="x", actor=actor)
+
+
 def resolve(actor):
     uncertain.resolve([waiting(State.UNCERTAIN)], NOT_SENT, reason="x", actor=actor)
 
@@ -108,6 +113,7 @@ WHO_MAY = {
     pause_release: {"releaser"},
     stop_release: {"releaser"},
     discard: {"discarder"},
+    block: {"blocker"},
     resolve: {"resolver"},
     resolve_many: {"resolver"},
     settle: {"resolver"},
@@ -139,7 +145,7 @@ def trace():
         list(Switch.objects.values_list("pattern", "sending")),
         sorted(Delivery.objects.values_list("state", flat=True)),
         list(Release.objects.values_list("state", flat=True)),
-        Event.objects.count(),
+        Event.objects.count() + BlockedAddress.objects.count(),
     )
 
 

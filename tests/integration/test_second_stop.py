@@ -15,7 +15,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 
 import notifyguard
-from notifyguard import alerts, clock, ledger, sweeper, switchboard
+from notifyguard import alerts, blocked, clock, ledger, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.channels import passes, transport
 from notifyguard.decision import Sending, State
@@ -88,6 +88,10 @@ def go_on(pattern="ticket.*"):
     switchboard.clear_switch(pattern, reason="test", actor=unrestricted("me"))
 
 
+def block(*addresses):
+    blocked.block(addresses, reason="bounced", actor=unrestricted("me"))
+
+
 def late(**conditions):
     Delivery.objects.filter(**conditions).update(wake_at=timezone.now() - timedelta(seconds=1))
 
@@ -113,6 +117,26 @@ def test_it_is_sent_when_it_comes_back_and_counted_once(queue, mailbox):
     assert states() == ["sent", "sent"]
     assert {row.attempt for row in rows()} == {2}
     assert all(row.message_id for row in rows())
+
+
+def test_who_is_blocked_meanwhile_gets_nothing_and_the_others_do(queue, mailbox):
+    enqueue(letter(ANN, cc=[BOB], key="1"))
+    block(BOB)
+    assert worker_sends() == 1
+    assert mailbox.recipients() == [ANN]
+    (row,) = rows(recipient=BOB)
+    assert (row.state, row.rule) == ("discarded", "blocked")
+    assert FrozenMessage.objects.filter(dispatch=row.dispatch).exists()
+    assert not Claim.objects.filter(delivery=row.id).exists()
+
+
+def test_when_all_are_blocked_meanwhile_nothing_leaves(queue, mailbox):
+    enqueue(letter(ANN, key="1"))
+    block(ANN)
+    assert worker_sends() == 0
+    assert worker_sends() == 0
+    assert mailbox.accepted() == []
+    assert states() == ["discarded"]
 
 
 def test_it_leaves_by_the_type_it_was_sent_with(queue, mailbox):

@@ -6,6 +6,7 @@ call what lies below and say what came of it.
 
 from notifyguard.management.subcommands import (
     discarding,
+    blocking,
     execution,
     held_messages,
     overview,
@@ -26,6 +27,7 @@ SUBCOMMANDS = (
     *releasing.SUBCOMMANDS,
     *release_list.SUBCOMMANDS,
     *discarding.SUBCOMMANDS,
+    *blocking.SUBCOMMANDS,
     *scheduled.SUBCOMMANDS,
     *uncertainty.SUBCOMMANDS,
     *reconciling.SUBCOMMANDS,
