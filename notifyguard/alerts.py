@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,12 +18,12 @@ from django.core.mail import mail_admins
 from django.db import transaction
 from django.utils import timezone
 
-from notifyguard import clock, context, database
+from notifyguard import caps, clock, context, database
 from notifyguard.database import Standing
 from notifyguard.ledger import alerts
 from notifyguard.ledger.alerts import Pair, Untold
 from notifyguard.models import Alert
-from notifyguard.signals import held
+from notifyguard.signals import capped, held
 
 logger = logging.getLogger("notifyguard")
 
@@ -44,14 +44,18 @@ def after_holding(pairs: Iterable[Pair]) -> None:
         pairs: types and rules of what is held.
     """
     news = frozenset(filter(_is_due, pairs))
-    if not news:
-        return
-    with _harmless():
-        if database.standing() is not Standing.CALLER:
-            _tell(news)
-        elif database.connection().in_atomic_block:
-            # A rollback takes back what is held, and the news of it.
-            transaction.on_commit(partial(_tell, news), using=database.alias(), robust=True)
+    if news:
+        _once_committed(partial(_tell, news))
+
+
+def after_discarding(types: Iterable[str]) -> None:
+    """Tell that messages are discarded since there is no room to hold them; raise nothing.
+
+    Args:
+        types: of these messages.
+    """
+    for type in {each for each in types if _is_due((each, caps.RULE))}:
+        _once_committed(partial(_tell_of_cap, type))
 
 
 def sum_up() -> None:
@@ -62,6 +66,29 @@ def sum_up() -> None:
 
 def _is_due(pair: Pair) -> bool:
     return time.monotonic() >= _quiet_until.get(pair, 0)
+
+
+def _once_committed(tell: Callable[[], None]) -> None:
+    with _harmless():
+        if database.standing() is not Standing.CALLER:
+            tell()
+        elif database.connection().in_atomic_block:
+            # A rollback takes back what is held or discarded, and the news of it.
+            transaction.on_commit(tell, using=database.alias(), robust=True)
+
+
+def _tell_of_cap(type: str) -> None:
+    _quiet_until[type, caps.RULE] = time.monotonic() + QUIET
+    with _harmless():
+        if not alerts.take_window(type, caps.RULE):
+            return
+        logger.critical("notifyguard: mail of type %s is discarded: its cap is reached", type)
+        capped.send_robust(Alert, type=type)
+        with context.unsaid():
+            mail_admins(
+                f"notifyguard discards mail: no room for more {type}",
+                _CAP.format(type=type, what=quote(type)),
+            )
 
 
 def _tell(pairs: Collection[Pair] | None) -> None:
@@ -127,6 +154,21 @@ def _in_utc(at: datetime) -> str:
     return f"{aware.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+_CAP = """\
+As much mail of the type {type} is kept as its caps allow (max_held, max_held_bytes). What
+would be held of it from now on is discarded: recorded, but its text is not kept, and it cannot
+be released. Critical types are never discarded for this.
+
+Make room:
+  look:    manage.py notifyguard held {what}
+  let go:  manage.py notifyguard release {what} --all-rules --reason "..."
+  discard: manage.py notifyguard discard-held {what} --all-rules --reason "..."
+           its text is kept for some days more, until: manage.py notifyguard prune
+or raise the cap: NOTIFYGUARD["TYPES"]["{type}"]["max_held"]
+
+What was discarded for it: manage.py notifyguard status --since 1h
+The next alert on this type comes in an hour at the earliest.
+"""
 _GROUP = """\
 {type}, held by rule {rule}
   deliveries that wait: {waiting}, new since the last alert: {fresh}, the oldest from {oldest}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from notifyguard import database
+from notifyguard import caps, database
 from notifyguard.models import FrozenContent, FrozenMessage
 
 
@@ -43,6 +43,7 @@ def keep(dispatch: UUID, frozen: Frozen, at: datetime) -> None:
         size=size,
         frozen_at=at,
     )
+    caps.added(frozen.type, size)
     if frozen.blobs:
         FrozenContent.objects.using(alias).bulk_create(
             FrozenContent(dispatch=dispatch, digest=digest, content=content)

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
+capped = Signal()
+"""Messages of a type are discarded because there is no room to hold them: its caps.
+
+Sent once an hour for each type, by the process that discards, once that is committed. A
+receiver that raises is logged and harms nobody.
+
+Arguments:
+    sender: ``notifyguard.models.Alert``.
+    type: the notification type.
+"""
+
 given_up = Signal()
 """A kept message was given up: it has failed, and nobody waits for an exception.
 

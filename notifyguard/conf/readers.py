@@ -14,6 +14,7 @@ Reader = Callable[[Any, Place], T]
 
 LONGEST_LEASE = 86_400
 LONGEST_RETENTION = 36_500
+HIGHEST_CAP = 10**15
 
 
 def one_of(*choices: Any) -> Reader[Any]:
@@ -53,6 +54,13 @@ def age(value: Any, place: Place) -> timedelta | None:
         "Write a timedelta, such as timedelta(hours=2), more than 0 and at most "
         f"{LONGEST_AGE.days} days, or None for as old as it likes."
     )
+
+
+def cap(value: Any, place: Place) -> int | None:
+    """A reader for how much there may be; ``None`` for as much as there is room for."""
+    if value is None or (type(value) is int and 1 <= value <= HIGHEST_CAP):
+        return value
+    raise UnusableError(f"Write a whole number from 1 to {HIGHEST_CAP:,}, or None for no cap.")
 
 
 def name(value: Any, place: Place) -> str:

@@ -29,6 +29,8 @@ OnStale = Literal["hold", "expire"]
 OnMissed = Literal["send", "latest", "hold"]
 OnUncertain = Literal["keep", "resend"]
 DAY: timedelta | None = timedelta(hours=24)
+MILLION: int | None = 1_000_000
+TEN_GIGABYTES: int | None = 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class TypeOptions:
     retries: Retries | None = setting(None, retries)
     on_uncertain: OnUncertain = setting("keep", readers.one_of("keep", "resend"))
     rules: RuleSwitches = setting({}, rule_switches, stops=True)
+    max_held: int | None = setting(MILLION, readers.cap)
+    max_held_bytes: int | None = setting(TEN_GIGABYTES, readers.cap)
 
 
 Types = Mapping[str, Mapping[str, Any]]

@@ -17,8 +17,9 @@ from notifyguard.conf import Settings
 from notifyguard.database import Standing
 from notifyguard.decision import Decision, State
 from notifyguard.gate import late
-from notifyguard.gate.case import Case, failed, stop
+from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
+from notifyguard.gate.stopped import failed, stop
 from notifyguard.ledger import Entry, StaleBoard, beside, came_back, collisions, rows
 from notifyguard.models import Delivery
 from notifyguard.notification import Notification

@@ -17,6 +17,7 @@ from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, State
 from notifyguard.gate import namespace
 from notifyguard.gate.reports import is_only_reported
+from notifyguard.gate.stopped import stop
 from notifyguard.ledger import Entry, retries
 from notifyguard.limiters import Request
 from notifyguard.rules import Candidate, decide, decide_again, decide_early
@@ -115,7 +116,7 @@ class Case:
         for entry in entries:
             stop(entry, decision)
         if entries:
-            self.aside[decision] = entries
+            self.aside.setdefault(decision, []).extend(entries)
 
     def judge_again(self, board: Board) -> dict[Decision, list[Entry]]:
         """Decide once more on what was kept and is about to leave, under this board.
@@ -243,20 +244,3 @@ class Case:
         if notification.key is None or space is None or not board.salt:
             return None
         return ledger.key_of(board.salt, space, notification.type, *whom, notification.key)
-
-
-def failed(entries: Sequence[Entry], rule: str, reason: str) -> list[Entry]:
-    """Write a proven failure on the entries."""
-    for entry in entries:
-        entry.state, entry.rule, entry.reason = State.FAILED, rule, email.storable(reason, 500)
-    return list(entries)
-
-
-def stop(entry: Entry, decision: Decision) -> None:
-    """Write on an entry what was decided on it."""
-    entry.state, entry.rule = decision.state, email.storable(decision.rule, 50)
-    entry.reason, entry.frozen = email.storable(decision.reason, 500), decision.keeps_body
-    entry.wakes_at = decision.until
-    entry.takes_key = decision.takes_key
-    if not decision.takes_key and not decision.keeps_body:
-        entry.key = None  # nothing is left that could be undone

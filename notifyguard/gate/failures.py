@@ -15,9 +15,10 @@ from notifyguard.channels.transport import is_silent
 from notifyguard.decision import Decision, Sending
 from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.gate import late, light
-from notifyguard.gate.case import Case, failed
+from notifyguard.gate.case import Case
 from notifyguard.gate.late import logger
 from notifyguard.gate.passage import Passage
+from notifyguard.gate.stopped import failed
 from notifyguard.ledger import Entry, StaleBoard
 from notifyguard.models import Control
 from notifyguard.switchboard import Board

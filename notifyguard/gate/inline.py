@@ -11,8 +11,9 @@ from django.db import Error as DatabaseFailure
 from notifyguard import ledger
 from notifyguard.decision import State
 from notifyguard.gate import failures, late, resending
-from notifyguard.gate.case import Case, failed
+from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
+from notifyguard.gate.stopped import failed
 from notifyguard.ledger import Entry, StaleBoard
 from notifyguard.switchboard import Board
 

@@ -25,10 +25,11 @@ from notifyguard.channels.transport import (
 from notifyguard.conf import Settings
 from notifyguard.database import Standing
 from notifyguard.decision import State
-from notifyguard.gate import blocking, handover, late, quota, retrying, schedule
-from notifyguard.gate.case import Case, failed
+from notifyguard.gate import blocking, handover, late, quota, retrying, room, schedule
+from notifyguard.gate.case import Case
 from notifyguard.gate.once import drop_taken
 from notifyguard.gate.returned import combined
+from notifyguard.gate.stopped import failed
 from notifyguard.ledger import Entry, collisions, handed_on
 from notifyguard.switchboard import Board
 
@@ -63,6 +64,7 @@ class Passage:
             for case in cases:
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
             alerts.after_holding(pair for case in cases for pair in case.held)
+            alerts.after_discarding(room.types_without(cases))
         return combined([case.returned for case in cases])
 
     def judge(self, cases: Sequence[Case], board: Board) -> None:
@@ -74,6 +76,7 @@ class Passage:
         # What is kept first is counted when it leaves.
         quota.keep_within([case for case in cases if not case.is_kept_first], board)
         for case in cases:
+            room.keep_within(case)
             for decision, entries in list(case.aside.items()):
                 frozen = case.freeze() if decision.keeps_body else None
                 won = ledger.record(entries, board.generation, frozen)

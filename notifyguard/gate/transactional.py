@@ -17,7 +17,7 @@ from django.db import transaction
 from notifyguard import clock, database, ledger, switchboard
 from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
-from notifyguard.gate import blocking, failures, kept, late, quota, resending
+from notifyguard.gate import blocking, failures, kept, late, quota, resending, room
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
@@ -82,6 +82,7 @@ def _set_aside(case: Case, board: Board) -> None:
 
 
 def _record_aside(case: Case) -> None:
+    room.keep_within(case)
     for decision, entries in list(case.aside.items()):
         frozen = case.freeze() if decision.keeps_body else None
         ledger.note(entries, frozen)

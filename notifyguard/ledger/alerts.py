@@ -7,7 +7,7 @@ when somebody was last told; one more row says when anybody was told anything.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -63,7 +63,12 @@ def take_turn() -> bool:
 
     One conditional UPDATE decides, so of eight processes that hold at once one tells.
     """
-    return database.retrying(_take_turn)
+    return database.retrying(partial(_take, _TURN, TURN))
+
+
+def take_window(type: str, rule: str) -> bool:
+    """Tell whether this process may tell of a type and rule; for an hour no other may."""
+    return database.retrying(partial(_take, {"type": type, "rule": rule}, WINDOW))
 
 
 def untold(pairs: Collection[Pair] | None = None) -> list[Untold]:
@@ -87,13 +92,13 @@ def told(groups: Sequence[Untold], counted_at: datetime) -> None:
     database.retrying(partial(_write_down, groups, counted_at))
 
 
-def _take_turn() -> bool:
+def _take(alert: Mapping[str, str], window: timedelta) -> bool:
     with database.short_transaction() as connection:
         now = clock.now(connection)
-        turn = _alerts().filter(**_TURN)
-        if turn.filter(told_at__lte=now - TURN).update(told_at=now):
+        found = _alerts().filter(**alert)
+        if found.filter(told_at__lte=now - window).update(told_at=now):
             return True
-        return not turn.exists() and _first_turn(now)
+        return not found.exists() and _take_first(alert, now)
 
 
 def _write_down(groups: Sequence[Untold], counted_at: datetime) -> None:
@@ -104,10 +109,10 @@ def _write_down(groups: Sequence[Untold], counted_at: datetime) -> None:
         _alerts().filter(told_at__lt=counted_at - _FORGOTTEN).delete()
 
 
-def _first_turn(now: datetime) -> bool:
+def _take_first(alert: Mapping[str, str], now: datetime) -> bool:
     try:
         with database.short_transaction():
-            _alerts().create(**_TURN, told_at=now)
+            _alerts().create(**alert, told_at=now)
     except IntegrityError:
         return False
     return True

@@ -45,6 +45,8 @@ DONE = [
     ("why", "owner", "--type", "ticket.*", "--since", "2h", "--limit", "5"),
     ("resolve", str(ID), "--sent", *WHY),
     ("reconcile", "--from-log", str(LOG), "--dry-run", *WHY),
+    ("block", "ann@example.com", *WHY),
+    ("blocked",),
     ("scheduled",),
     ("scheduled", "ticket.*", "--limit", "5"),
     ("sweep",),
@@ -60,6 +62,8 @@ REFUSED = [
     (("release", "--continue", "7", *WHY), "There is no release 7"),
     (("release", "--stop", "7", *WHY), "There is no release 7"),
     (("resolve", str(UUID(int=7)), "--sent", *WHY), "There is no delivery"),
+    (("block", "ann", *WHY), "is no address"),
+    (("unblock", "ann@example.com", *WHY), "None of these was blocked"),
     (("reconcile", "--from-log", "no.such.log", *WHY), "no.such.log"),
 ]
 
@@ -111,6 +115,9 @@ MISTYPED = [
     (("sweep", "--every", "5"), "--loop"),
     (("sweep", "--loop", "--every", "0.5"), "whole number"),
     (("uncertain", "more"), "unrecognized arguments"),
+    (("block", *WHY), "required: address"),
+    (("block", "ann@example.com", "--until", "soon", *WHY), "is not a time"),
+    (("blocked", "--limit", "0"), "whole number"),
     (("types", "--since", "2h"), "unrecognized arguments"),
     (("exec", "--suppress", "*", "--", "check"), "--reason"),
     (("why",), "required: address"),
