@@ -26,6 +26,7 @@ from notifyguard.ledger.choice import LATE, PAGE
 from notifyguard.ledger.held import Group, Meant, Totals
 from notifyguard.notification import Notification
 from notifyguard.rules import Candidate, decide_again, limits
+from notifyguard.switchboard import Block, Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +96,12 @@ def _by_rules(what: Meant) -> Iterator[Finding]:
     settings, board = conf.current(), switchboard.board(fresh=True)
     counts: Counter[tuple[str, str]] = Counter()
     dispatch = cache(_dispatch)
-    for row in _rows(what):
+    for row, block in _blocked(what, board):
         # Who releases what is shown as late makes it due now.
         due_at = what.at if row.rule in LATE else row.due_at or row.created_at
         scheduled = row.due_at is not None and row.due_at > row.created_at
-        judged = Candidate(
-            dispatch(row.type, row.max_age), row.recipient, settings, board, due_at, scheduled
-        )
-        decision = decide_again(judged)
+        judged = dispatch(row.type, row.max_age), row.recipient, settings, board, due_at, scheduled
+        decision = decide_again(Candidate(*judged, block))
         if decision is not None and stops(decision, settings):
             counts[decision.rule, _outcome(decision)] += 1
     for (rule, outcome), count in counts.most_common():
@@ -143,11 +142,18 @@ FINDERS: Sequence[Finder] = (_by_rules, _by_schedule, _by_limits)
 """What is looked for, in the order in which it is shown."""
 
 
-def _rows(what: Meant) -> Iterator[_Waiting]:
+def _blocked(what: Meant, board: Board) -> Iterator[tuple[_Waiting, Block | None]]:
+    """Yield each row with the block on its recipient."""
+    for page in _pages(what):
+        blocks = switchboard.blocked_among(board, list({row.recipient for row in page}))
+        yield from ((row, blocks.get(row.recipient)) for row in page)
+
+
+def _pages(what: Meant) -> Iterator[list[_Waiting]]:
     ordered = what.rows().order_by("wake_at", "id").values_list(*_Waiting._fields)
     page = list(map(_Waiting._make, ordered[:PAGE]))
     while page:
-        yield from page
+        yield page
         page = list(map(_Waiting._make, ordered.filter(id__gt=page[-1].id)[:PAGE]))
 
 

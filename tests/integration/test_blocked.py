@@ -170,6 +170,7 @@ def test_what_was_held_is_asked_again_at_release(mailbox):
     letter(BOB, key="1").send()
     switchboard.clear_switch("*", reason="test", actor=ME)
     block()
+    assert "1 delivery, blocked: discarded" in deed("release", "--preview")
     deed("release", "--yes")
     assert mailbox.recipients() == [BOB]
     (row,) = rows(recipient=ANN)

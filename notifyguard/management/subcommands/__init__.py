@@ -5,8 +5,8 @@ call what lies below and say what came of it.
 """
 
 from notifyguard.management.subcommands import (
-    discarding,
     blocking,
+    discarding,
     execution,
     held_messages,
     overview,

@@ -37,7 +37,7 @@ HOW_IT_ENDED = {
     State.UNCERTAIN: "uncertain: manage.py notifyguard uncertain",
     State.DUPLICATE: "not sent again: another delivery with the same key was",
     State.HELD: "held again",
-    State.DISCARDED: "discarded: a switch was set meanwhile",
+    State.DISCARDED: "discarded",
     State.EXPIRED: "expired: too late by now, as their type says",
     State.QUEUED: "queued: a sweeper delivers them",
     State.CLAIMED: "with another sweeper now",
@@ -156,7 +156,7 @@ def _say(terminal: Terminal, release: Release, outcomes: Sequence[Outcome]) -> N
     if release.state == ReleaseState.CANARY:
         _show_canary(terminal, list(releases.let_go(release)[: SHOWN + 1]))
     for each in outcomes:
-        by = f" ({each.rule})" if each.state is State.HELD else ""
+        by = f" ({each.rule})" if each.state in (State.HELD, State.DISCARDED) else ""
         terminal.say(f"{each.deliveries:,} {HOW_IT_ENDED[each.state]}{by}")
     if release.left:
         terminal.say(f"{release.left:,} stay held: a switch stops their types")
