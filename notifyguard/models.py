@@ -114,6 +114,11 @@ class Event(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["action", "id"], name="notifyguard_event_action"),
+            models.Index(fields=["actor", "id"], name="notifyguard_event_actor"),
+            models.Index(fields=["subject", "id"], name="notifyguard_event_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject} by {self.actor}"

@@ -51,10 +51,10 @@ SERVICES = {
     )
 }
 DATABASES = ("sqlite", *SERVICES)
-PROGRAMS = ("pgbouncer", "redis-server")
+PROGRAMS = ("chromium", "pgbouncer", "redis-server")
 LIBRARIES = (
     *("allauth", "anymail", "celery", "djcelery_email", "gevent", "mailer", "post_office"),
-    *("psycopg_pool", "redis", "yaml"),
+    *("playwright", "psycopg_pool", "redis", "yaml"),
 )
 
 

@@ -1,114 +1,165 @@
-"""The page of held messages, where they are released and discarded."""
+"""The pages of what is held: to look at, and to let go or to discard when its number was typed."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.core.signing import BadSignature
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
-from notifyguard import database, sweeper
-from notifyguard.actor import Permission
+from notifyguard.admin import working
 from notifyguard.admin.actors import actor_of
-from notifyguard.admin.pages import LookingAdmin
-from notifyguard.database import Standing
-from notifyguard.decision import State
-from notifyguard.gate.preview import Preview, preview
+from notifyguard.admin.choosing import HeldFilter, shown, signed
+from notifyguard.admin.forms import TypedWordForm
+from notifyguard.admin.pages import Pages
+from notifyguard.exceptions import NotAllowed
+from notifyguard.gate.preview import preview
 from notifyguard.ledger import held, releases
-from notifyguard.ledger.choice import Choice
-from notifyguard.ledger.letting_go import advance
-from notifyguard.models import HeldMessage, Release
+from notifyguard.ledger.choice import Meant
+from notifyguard.models import HeldMessage
 
-AT_ONCE = 50
-"""Deliveries that a request sends itself; more are left to a sweeper."""
+LISTED = 100
+"""Deliveries that are listed, the oldest first."""
+
+CANARY = 5
+"""Deliveries that are let go first, unless the operator names another number."""
 
 
-class ReasonedActionForm(ActionForm):
-    """The choice of an action, with the reason for it."""
+class DeedForm(TypedWordForm):
+    """What is done to what was shown, and to nothing that came later.
 
-    reason = forms.CharField(label=_("Reason:"), max_length=500, required=False)
+    Args:
+        count: deliveries that were shown.
+    """
+
+    shown = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, count: int, **kwargs: Any) -> None:
+        super().__init__(*args, word=f"{count:,}", **kwargs)
+
+
+class ReleaseForm(DeedForm):
+    """How it is let go."""
+
+    field_order = ("canary", "rate", "reason", "word")
+    canary = forms.IntegerField(
+        label="First, as a canary",
+        min_value=0,
+        max_value=releases.MOST_IN_CANARY,
+        initial=CANARY,
+        help_text="So many leave and are shown; the rest waits for your word. 0 for no canary.",
+    )
+    rate = forms.IntegerField(
+        label="At most, a minute",
+        min_value=1,
+        max_value=10**6,
+        required=False,
+        help_text="Deliveries; empty for as fast as they go.",
+    )
 
 
 @admin.register(HeldMessage)
-class HeldMessageAdmin(LookingAdmin):
+class HeldPages(Pages):
     """What is held: to look at, to release, to discard."""
 
-    list_display = ("created_at", "type", "recipient", "rule", "reason")
-    list_filter = ("created_at",)
-    actions = ("release", "discard")
-    action_form = ReasonedActionForm
+    routes = (
+        ("", "changelist"),
+        ("list/", "list"),
+        ("release/", "release"),
+        ("discard/", "discard"),
+    )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return what is held."""
-        return super().get_queryset(request).filter(wake_at__isnull=False, state=State.HELD)
-
-    def has_release_held_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may let go of what is held."""
-        return actor_of(request).may(Permission.RELEASE_HELD)
-
-    def has_discard_held_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may discard what is held."""
-        return actor_of(request).may(Permission.DISCARD_HELD)
-
-    @admin.action(permissions=["release_held"], description=_("Release: send now"))
-    def release(self, request: HttpRequest, queryset: QuerySet[HeldMessage]) -> None:
-        """Send the selected messages, save those that a switch stops."""
-        reason = self._reason(request)
-        if not reason:
-            return
-        what = held.meant(_selected(queryset))
-        if what is None:
-            self._say_nothing_is_held(request)
-            return
-        self._say_what_stays(request, preview(what))
-        begun = releases.begin(what, reason=reason, actor=actor_of(request), by_sweepers=True)
-        self.message_user(request, _("Release %d is begun.") % begun.pk)
-        self._deliver(request, begun)
-
-    @admin.action(permissions=["discard_held"], description=_("Discard: do not send"))
-    def discard(self, request: HttpRequest, queryset: QuerySet[HeldMessage]) -> None:
-        """Discard the selected messages."""
-        reason = self._reason(request)
-        if not reason:
-            return
-        what = held.meant(_selected(queryset))
-        if what is None:
-            self._say_nothing_is_held(request)
-            return
-        count = sum(held.discard(what, reason=reason, actor=actor_of(request)))
-        self.message_user(
-            request, ngettext("%d delivery discarded.", "%d deliveries discarded.", count) % count
+    def changelist(self, request: HttpRequest) -> HttpResponse:
+        """Show what is held by type and rule."""
+        asked = HeldFilter(request.GET)
+        groups = held.groups(asked.choice())
+        return self.page(
+            request,
+            "held",
+            "Held",
+            asked=asked,
+            groups=groups,
+            count=sum(group.deliveries for group in groups),
+            query=request.GET.urlencode(),
         )
 
-    def _reason(self, request: HttpRequest) -> str:
-        reason = request.POST.get("reason", "").strip()
-        if not reason:
-            text = _("Nothing was changed: give a reason, beside the action.")
-            self.message_user(request, text, messages.ERROR)
-        return reason
+    def list(self, request: HttpRequest) -> HttpResponse:
+        """Show each delivery that is meant, the oldest first."""
+        asked = HeldFilter(request.GET)
+        found = [*islice(held.chosen(asked.choice()), LISTED)]
+        return self.page(
+            request,
+            "held_list",
+            "Held, one by one",
+            asked=asked,
+            found=found,
+            most=LISTED,
+            query=request.GET.urlencode(),
+        )
 
-    def _say_nothing_is_held(self, request: HttpRequest) -> None:
-        text = _("Nothing was changed: none of these is held any more.")
-        self.message_user(request, text, messages.WARNING)
+    def release(self, request: HttpRequest) -> HttpResponse:
+        """Show what a release would do; begin it when the number was typed."""
+        return self._deed(request, ReleaseForm, "Release", "held_release")
 
-    def _say_what_stays(self, request: HttpRequest, seen: Preview) -> None:
-        for finding in seen.findings:
-            text = f"{finding.name}, {finding.deliveries}: {finding.outcome}"
-            self.message_user(request, text, messages.WARNING)
+    def discard(self, request: HttpRequest) -> HttpResponse:
+        """Show what would be discarded; do it when the number was typed."""
+        return self._deed(request, DeedForm, "Discard", "held_discard")
 
-    def _deliver(self, request: HttpRequest, begun: Release) -> None:
-        """Send a few at once. Never inside a transaction of the request: it would hold locks."""
-        if begun.meant <= AT_ONCE and database.standing() is Standing.AUTOCOMMIT:
-            sweeper.sweep(lambda delivered: delivered < AT_ONCE, lambda: advance(begun.pk).let_go)
-        else:
-            text = _("They are sent by a sweeper: manage.py notifyguard sweep --loop")
-            self.message_user(request, text, messages.WARNING)
+    def _deed(
+        self, request: HttpRequest, form_class: type[DeedForm], title: str, template: str
+    ) -> HttpResponse:
+        found = _shown(request) or _chosen(request)
+        if found is None:
+            messages.warning(request, "Nothing is held of what was asked for.")
+            return self.to("changelist")
+        what, count = found
+        form = form_class(request.POST or None, count=count, initial={"shown": signed(what, count)})
+        if form.is_valid():
+            return self._do(request, what, form)
+        return self.page(request, template, title, form=form, seen=preview(what), count=count)
+
+    def _do(self, request: HttpRequest, what: Meant, form: DeedForm) -> HttpResponse:
+        if isinstance(form, ReleaseForm):
+            return self._begin(request, what, form.cleaned_data)
+
+        def discard() -> str:
+            reason, actor = form.cleaned_data["reason"], actor_of(request)
+            return f"{sum(held.discard(what, reason=reason, actor=actor)):,} discarded."
+
+        self.done(request, discard)
+        return self.to("changelist")
+
+    def _begin(self, request: HttpRequest, what: Meant, asked: dict[str, Any]) -> HttpResponse:
+        try:
+            begun = releases.begin(
+                what,
+                reason=asked["reason"],
+                actor=actor_of(request),
+                rate=asked["rate"],
+                canary=asked["canary"],
+                by_sweepers=True,
+            )
+        except NotAllowed as refusal:
+            messages.error(request, f"{refusal} Nothing was changed.")
+            return self.to("changelist")
+        working.send_a_few(begun)
+        name = f"{self.admin_site.name}:notifyguard_release_change"
+        return HttpResponseRedirect(reverse(name, args=[begun.pk]))
 
 
-def _selected(queryset: QuerySet[HeldMessage]) -> Choice:
-    return Choice(ids=tuple(queryset.values_list("pk", flat=True)))
+def _shown(request: HttpRequest) -> tuple[Meant, int] | None:
+    if request.method != "POST":
+        return None
+    try:
+        return shown(request.POST.get("shown", ""))
+    except BadSignature:  # a page of before an upgrade: what is held now is shown anew
+        return None
+
+
+def _chosen(request: HttpRequest) -> tuple[Meant, int] | None:
+    what = held.meant(HeldFilter(request.GET).choice())
+    return None if what is None else (what, held.totals(what).deliveries)

@@ -1,46 +1,41 @@
-"""Pages to look at: deliveries and events, fast with millions of rows."""
+"""What all pages here have in common: their addresses, who may see them, how a deed is told."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from django.contrib import admin
-from django.core.paginator import Paginator
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.functional import cached_property
-from django.utils.translation import gettext_lazy as _
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 
 from notifyguard import database
-from notifyguard.decision import OPEN_STATES
-from notifyguard.ledger import search
-from notifyguard.models import Delivery, Event
+from notifyguard.admin.actors import actor_of
+from notifyguard.exceptions import NotAllowed
 
-COUNTED = 10_000
-"""Rows are counted, and can be paged through, so far and no further."""
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """A paginator that never counts a whole table: that takes seconds at ten million rows."""
-
-    @cached_property
-    def count(self) -> int:
-        """The number of rows, at most ``COUNTED``."""
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows[:COUNTED].count()
+SUCCESS = messages.SUCCESS
+View = Callable[..., HttpResponse]
 
 
-class LookingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A page on which nothing can be changed."""
+class Pages(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Pages of our own in the place of Django's list and form.
 
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    # Only what an index gives: the newest first.
-    sortable_by = ()
+    They translate: what is asked for into a call, what it returns into a page. Rights and
+    reasons are asked for below, by what is called; here is only looked after who may look.
+    """
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the ledger's rows, past routers."""
-        return super().get_queryset(request).using(database.alias())
+    # Route and name of the method that serves it; "changelist" is where the index leads.
+    routes: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the addresses of the pages, in the place of Django's."""
+        return [
+            path(route, self._view(getattr(self, name)), name=f"{self._prefix}_{name}")
+            for route, name in self.routes
+        ]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -51,45 +46,54 @@ class LookingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def page(
+        self, request: HttpRequest, template: str, title: str, **context: Any
+    ) -> TemplateResponse:
+        """Return a page with what every page shows."""
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            f"admin/notifyguard/{template}.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": title,
+                "opts": self.opts,
+                "may": {each.name: True for each in actor_of(request).permissions},
+                **context,
+            },
+        )
 
-class WaitingFilter(admin.SimpleListFilter):
-    """Deliveries that wait for a process or a person: the states that an index finds."""
+    def done(self, request: HttpRequest, deed: Callable[[], str], level: int = SUCCESS) -> bool:
+        """Do something and say what came of it, or why it was refused; tell whether it was done.
 
-    title = _("waiting")
-    parameter_name = "waiting"
+        Args:
+            request: of the user who is told.
+            deed: does it, and returns what to say.
+            level: of what is said.
+        """
+        try:
+            messages.add_message(request, level, deed())
+        except NotAllowed as refusal:
+            messages.error(request, f"{refusal} Nothing was changed.")
+            return False
+        return True
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state.value, state.value) for state in OPEN_STATES]
+    def to(self, name: str, *args: Any, query: str = "") -> HttpResponseRedirect:
+        """Return the way to another page of this kind, after something was done."""
+        address = reverse(f"{self.admin_site.name}:{self._prefix}_{name}", args=args)
+        return HttpResponseRedirect(f"{address}?{query}" if query else address)
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() is None:
-            return queryset
-        return queryset.filter(wake_at__isnull=False, state=self.value())
+    @property
+    def _prefix(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}"
 
+    def _view(self, view: View) -> View:
+        def looked_after(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
 
-@admin.register(Delivery)
-class DeliveryAdmin(LookingAdmin):
-    """The ledger: who was sent what, when, and what came of it."""
-
-    list_display = ("created_at", "state", "recipient", "type", "rule", "origin", "instance")
-    list_filter = (WaitingFilter, "created_at")
-    search_fields = ("recipient",)  # the box is shown; what it finds is said below
-    search_help_text = _(
-        "An address or its beginning, a type or its beginning, or the id of a delivery, "
-        "a message or a key."
-    )
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Find by what has an index; the second value says that no row comes twice."""
-        if not search_term.strip():
-            return queryset, False
-        return queryset.filter(search.matching(search_term)), False
-
-
-@admin.register(Event)
-class EventAdmin(LookingAdmin):
-    """What was done to switches and messages, by whom and why."""
-
-    list_display = ("at", "actor", "action", "subject", "before", "after", "count", "reason")
+        # What is done here commits by itself, each deed in a short transaction that is tried
+        # again when it lost a race; a project's ATOMIC_REQUESTS would hold its locks for long.
+        by_itself = transaction.non_atomic_requests(using=database.alias())(looked_after)
+        return self.admin_site.admin_view(by_itself)

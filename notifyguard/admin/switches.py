@@ -1,143 +1,190 @@
-"""The page of switches."""
+"""The page of switches: what decides now and why; stopping by one click, the reason after it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
-from django.utils.translation import gettext_lazy as _
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_POST
 
-from notifyguard import clock, database, patterns, switchboard
-from notifyguard.actor import Permission
+from notifyguard import conf, database, patterns, switchboard
 from notifyguard.admin.actors import actor_of
+from notifyguard.admin.forms import ReasonForm, SwitchForm, TypedWordForm
+from notifyguard.admin.pages import Pages
 from notifyguard.decision import Sending
+from notifyguard.ledger import events, held, report, types_found
 from notifyguard.models import Switch
+from notifyguard.switchboard import EVERYTHING
 
-
-class SwitchForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A switch to be set; says at each field what ``set_switch`` would refuse."""
-
-    class Meta:
-        model = Switch
-        fields = ("pattern", "everything", "sending", "reason", "expires_at")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # A change has a reason of its own.
-        self.initial["reason"] = ""
-
-    def clean_pattern(self) -> str:
-        pattern: str = self.cleaned_data["pattern"]
-        if fix := patterns.fault(pattern):
-            raise forms.ValidationError(fix)
-        if pattern == switchboard.EVERYTHING:
-            raise forms.ValidationError(_("Tick the box below instead; the pattern is *."))
-        return pattern
-
-    def clean_reason(self) -> str:
-        reason: str = self.cleaned_data["reason"].strip()
-        if not reason:
-            raise forms.ValidationError(_("Whoever looks at 2 a.m. must know why."))
-        return reason
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        until = cleaned.get("expires_at")
-        if until is None and cleaned.get("sending") == Sending.DISCARD:
-            text = _("A switch to discard needs one: a forgotten one loses mail for ever.")
-            self.add_error("expires_at", text)
-        if until is not None and until <= clock.now(database.connection()):
-            self.add_error("expires_at", _("It is over already."))
-        if cleaned.get("everything") and cleaned.get("pattern", "*") != "*":
-            self.add_error("pattern", _("Everything means all types: leave the pattern at *."))
-        return cleaned
+RESUME = "resume"
+HISTORY = 20
+SUGGESTED = 200
+"""Types that the browser may offer while a name is typed."""
 
 
 @admin.register(Switch)
-class SwitchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SwitchPages(Pages):
     """Switches are set through the switchboard, so that every process obeys at once."""
 
-    form = SwitchForm
-    list_display = (
-        "pattern", "everything", "sending", "reason", "author", "set_at", "expires_at",
-    )  # fmt: skip
-    readonly_fields = ("author", "set_at")
-    # None is deleted by the dozen: each needs its reason.
-    actions = None
+    routes = (
+        ("", "changelist"),
+        ("set/", "set"),
+        ("stop/", "stop"),
+        ("types/", "types"),
+        ("<int:number>/reason/", "reason"),
+        ("<int:number>/change/", "change"),
+        ("<int:number>/resume/", "resume"),
+    )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the ledger's rows, past routers."""
-        return super().get_queryset(request).using(database.alias())
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may set switches, as the switchboard will."""
-        return actor_of(request).may(Permission.SET_SWITCHES)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say whether the user may set switches."""
-        return actor_of(request).may(Permission.SET_SWITCHES)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say whether the user may take switches away."""
-        return actor_of(request).may(Permission.SET_SWITCHES)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What a switch is for stays; another one is another switch."""
-        return (*self.readonly_fields, *(("pattern", "everything") if obj else ()))
-
-    # Django would wrap both views in a transaction of theirs. A switch is set in a
-    # short one of its own, which is tried again when it lost a race for locks. The
-    # token of the form is asked for by the admin site, around every view.
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        """Show and take the form."""
-        return self._changeform_view(  # type: ignore[attr-defined]
-            request, object_id, form_url, extra_context
+    def changelist(self, request: HttpRequest) -> HttpResponse:
+        """Show what decides now, and what was done to it."""
+        return self.page(
+            request,
+            "switches",
+            "Switches",
+            switches=report.switches(),
+            stopping=report.stopping(),
+            reason_follows=switchboard.REASON_FOLLOWS,
+            mode=conf.current().mode,
+            types=list(types_found.names())[:SUGGESTED],
+            history=events.look_up(events.Wanted(action="switch"), most=HISTORY),
         )
 
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        """Ask for the reason, and take the switch away."""
-        if request.method == "POST" and not _reason(request):
-            text = _("Nothing was changed: give a reason.")
-            self.message_user(request, text, messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
-        return self._delete_view(  # type: ignore[attr-defined]
-            request, object_id, extra_context
-        )
+    def stop(self, request: HttpRequest) -> HttpResponse:
+        """Stop at once; then ask why."""
+        return require_POST(self._stop)(request)
 
-    def save_model(self, request: HttpRequest, obj: Switch, form: Any, change: bool) -> None:
-        """Set the switch, with the user as its author."""
-        switchboard.set_switch(
-            obj.pattern,
-            Sending(obj.sending),
-            reason=obj.reason,
-            actor=actor_of(request),
-            everything=obj.everything,
-            expires_at=obj.expires_at,
-        )
-        switches = Switch.objects.using(database.alias())
-        obj.pk = switches.get(pattern=obj.pattern, everything=obj.everything).pk
+    def _stop(self, request: HttpRequest) -> HttpResponse:
+        everything = request.POST.get("pattern") == EVERYTHING
+        pattern = "*" if everything else request.POST.get("pattern", "").strip()
 
-    def delete_model(self, request: HttpRequest, obj: Switch) -> None:
-        """Take the switch away."""
-        switchboard.clear_switch(
-            obj.pattern,
-            reason=_reason(request),
-            actor=actor_of(request),
-            everything=obj.everything,
-        )
+        def stop() -> str:
+            if switchboard.stop(pattern, actor=actor_of(request), everything=everything):
+                return f"Stopped: {meant(pattern, everything)}. Nothing of it leaves any more."
+            return f"{meant(pattern, everything).capitalize()} was stopped already."
+
+        if not self.done(request, stop):
+            return self.to("changelist")
+        switch = _switches().get(pattern=pattern, everything=everything)
+        return self.to("reason", switch.pk)
+
+    def reason(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Ask why a switch was set, now that it stands."""
+        switch = _find(number)
+        form = ReasonForm(request.POST or None)
+        if form.is_valid():
+
+            def say() -> str:
+                switchboard.give_reason(
+                    switch.pattern,
+                    reason=form.cleaned_data["reason"],
+                    actor=actor_of(request),
+                    everything=switch.everything,
+                )
+                return "The reason is on record."
+
+            self.done(request, say)
+            return self.to("changelist")
+        title = f"Stopped: {meant(switch.pattern, switch.everything)}"
+        return self.page(request, "switch_reason", title, form=form, switch=switch)
+
+    def set(self, request: HttpRequest) -> HttpResponse:
+        """Set a switch to any position, for any pattern."""
+        wanted = {"pattern": request.GET.get("pattern", "*"), "sending": Sending.HOLD}
+        form = SwitchForm(request.POST or None, initial=wanted)
+        return self._set(request, form, "Set a switch")
+
+    def change(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Set a switch that is there to another position, or another end."""
+        form = SwitchForm(request.POST or None, instance=_find(number))
+        switch = form.instance
+        return self._set(request, form, f"Change: {meant(switch.pattern, switch.everything)}")
+
+    def _set(self, request: HttpRequest, form: SwitchForm, title: str) -> HttpResponse:
+        if not form.is_valid():
+            return self.page(request, "switch_set", title, form=form)
+        switch: Switch = form.instance
+
+        def set_switch() -> str:
+            switchboard.set_switch(
+                switch.pattern,
+                Sending(switch.sending),
+                reason=switch.reason,
+                actor=actor_of(request),
+                everything=switch.everything,
+                expires_at=switch.expires_at,
+            )
+            return f"Set: {meant(switch.pattern, switch.everything)} to {switch.sending}."
+
+        self.done(request, set_switch)
+        return self.to("changelist")
+
+    def resume(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Take a switch away, when a word was typed for it."""
+        switch = _find(number)
+        what = meant(switch.pattern, switch.everything)
+        form = TypedWordForm(request.POST or None, word=RESUME)
+        if form.is_valid():
+
+            def clear() -> str:
+                switchboard.clear_switch(
+                    switch.pattern,
+                    reason=form.cleaned_data["reason"],
+                    actor=actor_of(request),
+                    everything=switch.everything,
+                )
+                return f"Open again: {what}. What is held stays held until it is released."
+
+            self.done(request, clear)
+            _say_what_still_stops(request)
+            return self.to("changelist")
+        choice = held.Choice(pattern=switch.pattern)
+        waiting = sum(group.deliveries for group in held.groups(choice))
+        title = f"Open again: {what}"
+        return self.page(request, "switch_resume", title, form=form, switch=switch, waiting=waiting)
+
+    def types(self, request: HttpRequest) -> HttpResponse:
+        """Show the types that were found, each with its switch and what waits of it."""
+        wanted = request.GET.get("q", "").strip()
+        names = [name for name in types_found.names() if wanted in name]
+        return self.page(request, "types", "Types found", wanted=wanted, types=_described(names))
 
 
-def _reason(request: HttpRequest) -> str:
-    return request.POST.get("reason", "").strip()
+def meant(pattern: str, everything: bool) -> str:
+    """Return what a switch is for, in words."""
+    if everything:
+        return "everything, critical types too"
+    return "all types but critical ones" if patterns.names_nothing(pattern) else pattern
+
+
+def _described(names: list[str]) -> list[dict[str, Any]]:
+    board, settings = switchboard.board(fresh=True), conf.current()
+    waiting = types_found.waiting()
+    return [
+        {
+            "name": name,
+            "ruling": board.ruling(name, settings),
+            "critical": settings.for_type(name).critical,
+            "waiting": {state.value: count for state, count in waiting.get(name, {}).items()},
+            "last_seen": types_found.last_seen(name),
+        }
+        for name in names
+    ]
+
+
+def _say_what_still_stops(request: HttpRequest) -> None:
+    for ruling in report.stopping():
+        messages.warning(request, f"This still stops mail: {ruling}")
+
+
+def _find(number: int) -> Switch:
+    switch = _switches().filter(pk=number).first()
+    if switch is None:
+        raise Http404("There is no such switch any more.")
+    return switch
+
+
+def _switches() -> QuerySet[Switch, Switch]:
+    return Switch.objects.using(database.alias())

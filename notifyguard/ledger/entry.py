@@ -26,6 +26,16 @@ def new_id() -> UUID:
     )
 
 
+def first_id_at(at: datetime) -> UUID:
+    """Return the lowest id that a host could make at this time, by its own clock.
+
+    Args:
+        at: with a time zone, or in the present one.
+    """
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(int=(milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62)
+
+
 def key_of(salt: str, *parts: str) -> UUID:
     """Return the ledger's key for a namespace, type, recipient and idempotency key.
 

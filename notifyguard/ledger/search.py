@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from notifyguard import database, patterns
-from notifyguard.ledger import rows, types_found
+from notifyguard.ledger import rows
 from notifyguard.models import Claim, Delivery
 
 PAGE = 200
@@ -28,24 +28,23 @@ CLOSE = 0.8
 _BEHIND_ALL = "\U0010ffff"
 
 
-def matching(term: str) -> Q:
-    """Return the condition that finds what somebody looks for.
+def is_known(recipient: str) -> bool:
+    """Tell whether the ledger has a delivery to this very address."""
+    found = rows.deliveries(database.connection()).filter(recipient=recipient).order_by()
+    return recipient in found.values_list("recipient", flat=True)[:1]
 
-    One kind of thing at a time, so that one index finds it: an id of a delivery,
-    a dispatch or a key; a type or its beginning; else an address or its beginning.
+
+def beginning(start: str, most: int) -> list[str]:
+    """Return addresses of the ledger that begin so, sorted; those of the first rows found.
 
     Args:
-        term: what was typed.
+        start: the beginning, in lower case.
+        most: at most so many.
     """
-    term = term.strip()
-    try:
-        return _of_id(UUID(term))
-    except ValueError:
-        pass
-    types = [name for name in types_found.names() if name.startswith(term)]
-    if types and "@" not in term:
-        return Q(type__in=types)
-    return _of_recipient(term.lower())
+    found = rows.deliveries(database.connection()).filter(_of_recipient(start)).order_by()
+    near = set(found.values_list("recipient", flat=True)[:NEIGHBOURS])
+    # Compared here too, since some databases ignore case and accents.
+    return sorted(each for each in near if each.startswith(start))[:most]
 
 
 def deliveries_to(
@@ -95,12 +94,6 @@ def similar(recipient: str) -> list[str]:
         if likely := get_close_matches(recipient, sorted(near - {recipient}), n=3, cutoff=CLOSE):
             return likely
     return []
-
-
-def _of_id(wanted: UUID) -> Q:
-    claims = Claim.objects.using(database.alias()).filter(key=wanted)
-    holders = claims.values_list("delivery", flat=True)
-    return Q(id__in=[wanted, *holders]) | Q(dispatch=wanted)
 
 
 def _of_recipient(beginning: str) -> Q:

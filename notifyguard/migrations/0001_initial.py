@@ -122,6 +122,11 @@ class Migration(migrations.Migration):
                 "verbose_name": "event",
                 "verbose_name_plural": "events",
                 "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["action", "id"], name="notifyguard_event_action"),
+                    models.Index(fields=["actor", "id"], name="notifyguard_event_actor"),
+                    models.Index(fields=["subject", "id"], name="notifyguard_event_subject"),
+                ],
             },
         ),
         migrations.CreateModel(

@@ -14,11 +14,19 @@ from notifyguard.switchboard.reading import (
     last_known,
 )
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
-from notifyguard.switchboard.setting import clear_switch, record_event, set_switch
+from notifyguard.switchboard.setting import (
+    REASON_FOLLOWS,
+    clear_switch,
+    give_reason,
+    record_event,
+    set_switch,
+    stop,
+)
 
 __all__ = [
     "EVERYTHING",
     "NO_LEDGER",
+    "REASON_FOLLOWS",
     "Block",
     "Board",
     "Ruling",
@@ -27,7 +35,9 @@ __all__ = [
     "clear_switch",
     "forget",
     "generation_now",
+    "give_reason",
     "last_known",
     "record_event",
     "set_switch",
+    "stop",
 ]

@@ -134,11 +134,11 @@ def _read(connection: BaseDatabaseWrapper) -> Board | None:
 
 
 def _rulings(connection: BaseDatabaseWrapper) -> Iterator[Ruling]:
-    columns = ("pattern", "everything", "sending", "reason", "author", "expires_at")
+    columns = ("pattern", "everything", "sending", "reason", "author", "expires_at", "set_at")
     switches = _rows(connection, Switch.objects.values_list(*columns))
-    for pattern, everything, sending, reason, author, until in switches:
+    for pattern, everything, sending, reason, author, until, at in switches:
         name = EVERYTHING if everything else pattern
-        yield Ruling(Sending(sending), "database", name, reason, author, until)
+        yield Ruling(Sending(sending), "database", name, reason, author, until, at)
 
 
 def _blocks_on(addresses: Sequence[str]) -> Callable[[BaseDatabaseWrapper], dict[UUID, Block]]:

@@ -27,6 +27,7 @@ class Ruling:
         reason: as its author gave it, or ``""``.
         author: who set it, or ``""``.
         expires_at: when it ends by itself, or ``None``.
+        set_at: since when, or ``None`` for what is no switch of the database.
     """
 
     sending: Sending
@@ -35,6 +36,7 @@ class Ruling:
     reason: str = ""
     author: str = ""
     expires_at: datetime | None = None
+    set_at: datetime | None = None
 
     def __str__(self) -> str:
         words = f"{self.sending} by {self.source} ({self.pattern})"

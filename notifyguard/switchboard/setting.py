@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from notifyguard import clock, database, patterns
 from notifyguard.actor import Actor, Permission
 from notifyguard.decision import Sending
@@ -14,6 +16,9 @@ from notifyguard.notification import MAX_TYPE_LENGTH
 from notifyguard.switchboard.control import change_generation
 from notifyguard.switchboard.reading import forget
 from notifyguard.switchboard.rulings import EVERYTHING
+
+REASON_FOLLOWS = "Stopped at once; the reason follows."
+"""The reason of a switch until its author has given one."""
 
 
 def set_switch(
@@ -50,14 +55,66 @@ def set_switch(
     }
 
     def write(at: datetime) -> tuple[str, str]:
-        switches = Switch.objects.using(database.alias())
-        named = "*" if everything else pattern
-        before = switches.filter(pattern=named, everything=everything).first()
-        switches.update_or_create(
-            defaults={**values, "set_at": at}, pattern=named, everything=everything
+        before = _named(pattern, everything).first()
+        Switch.objects.using(database.alias()).update_or_create(
+            defaults={**values, "set_at": at},
+            pattern="*" if everything else pattern,
+            everything=everything,
         )
         return (before.sending if before else "", sending.value)
 
+    _flip("switch", EVERYTHING if everything else pattern, reason, actor, write)
+
+
+def stop(pattern: str, *, actor: Actor, everything: bool = False) -> bool:
+    """Hold the types at once, without a word: the reason is asked for when they stand still.
+
+    What is held already stays as it was set, with its author and reason.
+
+    Args:
+        pattern: the notification types meant; ``"*"`` for all but critical ones.
+        actor: who.
+        everything: critical types too, whatever the pattern says.
+
+    Returns:
+        Whether this stopped something: ``False`` when they were held by this switch already.
+
+    Raises:
+        NotAllowed: the permission is missing, or the pattern cannot be used.
+        DatabaseError: the ledger cannot be written; nothing changed.
+    """
+    actor.must_have(Permission.SET_SWITCHES)
+    before = _named(pattern, everything).first()
+    if before is not None and before.sending == Sending.HOLD and not _is_over(before.expires_at):
+        return False
+    set_switch(pattern, Sending.HOLD, reason=REASON_FOLLOWS, actor=actor, everything=everything)
+    return True
+
+
+def give_reason(pattern: str, *, reason: str, actor: Actor, everything: bool = False) -> None:
+    """Say why a switch was set, as an event of its own; the switch stays as it is.
+
+    Args:
+        pattern: the pattern as it was set.
+        reason: why.
+        actor: who says it.
+        everything: the kill switch is meant, not the pattern.
+
+    Raises:
+        NotAllowed: the permission or the reason is missing, or there is no such switch.
+    """
+    actor.must_have(Permission.SET_SWITCHES)
+    _check_reason(reason)
+    switches = _named(pattern, everything)
+
+    def write(at: datetime) -> tuple[str, str]:
+        switch = switches.first()
+        if switch is None:
+            raise NotAllowed(f"There is no switch for {pattern} any more.")
+        switches.update(reason=reason.strip()[:500])
+        return switch.sending, switch.sending
+
+    # A new generation, so that every process says the reason of what it holds from now on.
     _flip("switch", EVERYTHING if everything else pattern, reason, actor, write)
 
 
@@ -78,8 +135,7 @@ def clear_switch(pattern: str, *, reason: str, actor: Actor, everything: bool = 
     """
     actor.must_have(Permission.SET_SWITCHES)
     _check_reason(reason)
-    named = "*" if everything else pattern
-    switches = Switch.objects.using(database.alias()).filter(pattern=named, everything=everything)
+    switches = _named(pattern, everything)
     if not switches.exists():
         return False
 
@@ -113,6 +169,11 @@ def record_event(
         count=count,
         reason=reason.strip()[:500],
     )
+
+
+def _named(pattern: str, everything: bool) -> QuerySet[Switch, Switch]:
+    named = "*" if everything else pattern
+    return Switch.objects.using(database.alias()).filter(pattern=named, everything=everything)
 
 
 def _flip(
@@ -153,8 +214,12 @@ def _check(pattern: str, sending: Sending, reason: str, expires_at: datetime | N
         raise NotAllowed(
             "A switch to discard needs an expiry (--until): a forgotten one loses mail for ever."
         )
-    if expires_at is not None and expires_at <= clock.now(database.connection()):
+    if expires_at is not None and _is_over(expires_at):
         raise NotAllowed(f"The switch would have ended already, at {expires_at:%Y-%m-%d %H:%M}.")
+
+
+def _is_over(expires_at: datetime | None) -> bool:
+    return expires_at is not None and expires_at <= clock.now(database.connection())
 
 
 def _check_reason(reason: str) -> None:

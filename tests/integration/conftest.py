@@ -7,9 +7,11 @@ import sys
 import textwrap
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from notifyguard import switchboard
 from notifyguard.gate import late
+from tests.factories import UserFactory
 from tests.mailbox import Mailbox, use_server
 from tests.smtp import PROJECT, running_sink
 
@@ -20,6 +22,7 @@ exec(os.environ.get("BEFORE", ""))
 django.setup()
 settings.NOTIFYGUARD = {"TYPES": {"now": {"in_transaction": "now"}}}
 from django.db import connection
+from tests.factories import UserFactory
 from tests.mailbox import batch, letter, use_server
 use_server(settings, int(sys.argv[1]))
 import notifyguard
@@ -81,3 +84,23 @@ def elsewhere(mail_server, process_environment):
         return ran.stdout.split(), ran.stderr
 
     return run
+
+
+@pytest.fixture
+def page(client, full):
+    """Open the admin as ann, who has some rights: ``page("view_switch", ...)``."""
+
+    def log_in(*codenames, superuser=False):
+        ann = UserFactory(username="ann", is_staff=True, is_superuser=superuser)
+        ann.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        assert ann.user_permissions.count() == len(codenames)
+        client.force_login(ann)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def root(page):
+    """The admin as ann, who may do everything."""
+    return page(superuser=True)

@@ -13,11 +13,11 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.utils import timezone
 
-from notifyguard import blocked, reconcile, switchboard
+from notifyguard import blocked, hold, reconcile, switchboard
 from notifyguard.admin.actors import actor_of
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import deeds, held, releases, uncertain
+from notifyguard.ledger import bodies, deeds, held, releases, uncertain
 from notifyguard.ledger.choice import Choice
 from notifyguard.models import BlockedAddress, Delivery, Event, Release, Switch
 from tests.factories import DeliveryFactory, ReleaseFactory, SwitchFactory, UserFactory
@@ -40,6 +40,21 @@ ROLES = {
 
 def stop(actor):
     switchboard.set_switch("*", Sending.HOLD, reason="x", actor=actor, everything=True)
+
+
+def stop_at_once(actor):
+    switchboard.stop("ticket.*", actor=actor)
+
+
+def give_reason(actor):
+    SwitchFactory(pattern="ticket.*")
+    switchboard.give_reason("ticket.*", reason="x", actor=actor)
+
+
+def read_body(actor):
+    row = Delivery.objects.get(id=waiting(State.HELD))
+    hold.keep(row.dispatch, hold.Frozen({}, {}), timezone.now())
+    bodies.read(row, "text", actor=actor)
 
 
 def set_to_discard(actor):
@@ -105,6 +120,8 @@ def settle(actor):
 NOT_SENT = uncertain.Finding.NOT_SENT
 WHO_MAY = {
     stop: {"switcher"},
+    stop_at_once: {"switcher"},
+    give_reason: {"switcher"},
     set_to_discard: {"switcher"},
     resume: {"switcher"},
     suppress: {"switcher"},
@@ -117,6 +134,7 @@ WHO_MAY = {
     resolve: {"resolver"},
     resolve_many: {"resolver"},
     settle: {"resolver"},
+    read_body: {"body reader"},
 }
 DEEDS = pytest.mark.parametrize("deed", WHO_MAY, ids=lambda deed: deed.__name__)
 

@@ -1,0 +1,36 @@
+"""What the templates of the admin ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from notifyguard.admin.standing import Standing
+from notifyguard.admin.standing import standing as how_things_stand
+from notifyguard.ledger.story import moment
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def standing(context: Any) -> Standing:
+    """Return what stands above every page."""
+    return how_things_stand(context["request"])
+
+
+@register.filter
+def badge(state: str) -> SafeString:
+    """Return a state or position as a coloured word; its colour says nothing that it does not."""
+    return format_html('<span class="ng-badge ng-{}">{}</span>', state, state.replace("_", " "))
+
+
+@register.filter
+def at(when: datetime | None) -> SafeString | str:
+    """Return a time as people here write it, readable by machines too."""
+    if when is None:
+        return ""
+    return format_html('<time datetime="{}">{}</time>', when.isoformat(), moment(when))

@@ -1,0 +1,240 @@
+"""What an operator does at night, in a real browser: by mouse, by keyboard, without JavaScript."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from notifyguard.models import Delivery, Event, Switch
+from tests.browser import scene
+from tests.mailbox import doorbell, letter, states
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.needs("chromium"),
+    pytest.mark.needs("playwright"),
+]
+
+NARROW_PAGES = (
+    *("", "switch/", "switch/set/", "switch/types/", "delivery/?q=ann@example.com"),
+    *("delivery/uncertain/", "heldmessage/", "heldmessage/list/", "heldmessage/release/"),
+    *("heldmessage/discard/", "release/", "event/"),
+)
+
+
+def click(page, name, role="button"):
+    page.get_by_role(role, name=name).first.click()
+
+
+def shows(page, text):
+    page.get_by_text(text).first.wait_for()
+
+
+def press(page, name, role="button"):
+    """Reach something by the Tab key alone, and press it by Enter."""
+    tab_to(page, name, role)
+    page.keyboard.press("Enter")
+
+
+def tab_to(page, name, role):
+    wanted = page.get_by_role(role, name=name).first.element_handle()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("each => each === document.activeElement", wanted):
+            return
+    raise AssertionError(f"no Tab leads to {name}")
+
+
+def test_stop_look_canary_release_by_mouse(opened, mailbox):
+    page = opened("switch/")
+    shows(page, "Mail is open.")
+    click(page, "Stop all but critical")
+    page.get_by_label("Reason").fill("Ann gets each mail six times")
+    click(page, "Put it on record")
+    shows(page, "Stopped: all types but critical ones")
+    scene.flood(6)
+    assert states() == ["held"] * 6
+    look_at_one(page)
+    open_again(page)
+    let_go(page, mailbox)
+
+
+def look_at_one(page):
+    click(page, re.compile("^Held"), "link")
+    click(page, re.compile("^Look at"), "link")
+    click(page, "Ticket 4211 was modified", "link")
+    shows(page, "Ann gets each mail six times")
+    click(page, "Read what it says", "link")
+    shows(page, "which you own.")
+    assert Event.objects.filter(action="read_body", actor="dana").exists()
+
+
+def open_again(page):
+    click(page, "Switches", "link")
+    click(page, "Open again", "link")
+    page.get_by_label("Reason").fill("The loop is fixed")
+    page.get_by_label("Type resume").fill("resume")
+    click(page, "Open again")
+    shows(page, "Mail is open.")
+
+
+def let_go(page, mailbox):
+    click(page, re.compile("^Held"), "link")
+    click(page, re.compile("^Release…"), "link")
+    page.get_by_label("First, as a canary").fill("1")
+    page.get_by_label("Reason").fill("They are of use")
+    page.get_by_label("Type 6").fill("6")
+    click(page, "Release")
+    shows(page, "The canary is out.")
+    assert mailbox.recipients() == ["ann@example.com"]
+    page.get_by_label("Reason").fill("Ann has hers, once")
+    click(page, "It looks well")
+    shows(page, "6 of 6 let go")
+    assert len(mailbox.recipients()) == 6
+
+
+def test_stop_and_release_by_keyboard(opened, mailbox):
+    page = opened("switch/")
+    press(page, "Stop everything")
+    shows(page, "It stands.")
+    tab_to(page, "Reason", "textbox")
+    page.keyboard.type("A flood")
+    press(page, "Put it on record")
+    shows(page, "Stopped: everything, critical types too")
+    letter("ann@example.com").send()
+    press(page, "Open again", "link")
+    tab_to(page, "Reason", "textbox")
+    page.keyboard.type("Over")
+    page.keyboard.press("Tab")
+    page.keyboard.type("resume")
+    page.keyboard.press("Enter")
+    shows(page, "Mail is open.")
+    press(page, re.compile("^Held"), "link")
+    press(page, re.compile("^Release…"), "link")
+    tab_to(page, "Reason", "textbox")
+    page.keyboard.type("Of use")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    shows(page, "1 of 1 let go")
+    assert mailbox.recipients() == ["ann@example.com"]
+
+
+def test_with_javascript_off_the_switches_work(opened, mailbox):
+    page = opened("switch/", scripts=False)
+    page.get_by_label("Types to stop").fill("ticket.*")
+    click(page, "Stop these types")
+    page.get_by_label("Reason").fill("A flood")
+    click(page, "Put it on record")
+    shows(page, "Stopped: ticket.*")
+    letter("ann@example.com").send()
+    assert states() == ["held"]
+    click(page, "Open again", "link")
+    page.get_by_label("Reason").fill("Over")
+    page.get_by_label("Type resume").fill("resume")
+    click(page, "Open again")
+    shows(page, "Mail is open.")
+    assert not Switch.objects.exists()
+
+
+def test_did_ann_get_it_and_why_not(opened, mailbox):
+    scene.usual_mail()
+    scene.stop()
+    scene.flood(2)
+    page = opened("")
+    page.get_by_label("Did they get it").fill("Ann@Example.com")
+    page.keyboard.press("Enter")
+    shows(page, "Newest first, for Ann@Example.com")
+    stories = page.locator(".ng-story").all_inner_texts()
+    assert "A migration touches every ticket" in stories[0]
+    assert len(stories) == 3
+    page.get_by_label("Did they get it").fill("anm@example.com")
+    page.keyboard.press("Enter")
+    click(page, "ann@example.com", "link")
+    shows(page, "Newest first, for ann@example.com")
+
+
+def test_uncertain_deliveries_are_resolved(opened, mailbox):
+    scene.uncertain("bob@example.com", "carol@example.org")
+    page = opened("delivery/uncertain/")
+    shows(page, "<0.4199@worker-2.example.com>")
+    page.get_by_label("bob@example.com").check()
+    page.get_by_label("It was sent: the log").check()
+    page.get_by_label("Where and how").fill("Accepted, says the log of mx1")
+    click(page, "Write it down")
+    shows(page, "1 resolved.")
+    assert states() == ["sent", "uncertain"]
+
+
+def test_the_html_of_a_message_does_nothing_and_asks_nobody(opened, mailbox):
+    with doorbell() as bell:
+        scene.stop()
+        scene.flood(1, elsewhere=f"http://127.0.0.1:{bell.port}")
+        page = opened("")
+        answered = []
+        page.on("response", lambda response: answered.append(response.url))
+        page.goto(f"{page.url}delivery/{Delivery.objects.get().id}/text/")
+        frame = page.frame_locator("iframe")
+        frame.get_by_text("Hello Ann").wait_for()
+        assert not bell.rung
+        frame.get_by_role("link", name="See the ticket").click()
+        page.wait_for_load_state("networkidle")
+        assert "owned" not in page.title()
+        # A browser may connect when the button goes down, but says nothing to the other side.
+        assert [url for url in answered if str(bell.port) in url] == []
+        assert not bell.heard
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_at_360_pixels_nothing_has_to_be_scrolled_sideways(opened, mailbox, dark):
+    scene.usual_mail()
+    scene.uncertain("bob.with.a.rather.long.name@subdomain.of.some.example.com")
+    scene.stop(reason=f"A migration touches every ticket: https://example.com/{'x' * 80}")
+    scene.flood(2)
+    page = opened("", narrow=True, dark=dark)
+    start = page.url
+    held = Delivery.objects.filter(state="held")[0].id
+    paths = (*NARROW_PAGES, f"delivery/{held}/", f"delivery/{held}/text/")
+    for path in paths:
+        page.goto(f"{start}{path}")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 360, path
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_what_is_written_can_be_read(opened, mailbox, dark):
+    """WCAG's contrast of 4.5, of every text on the pages with the most colours."""
+    scene.usual_mail()
+    scene.uncertain("bob@example.com")
+    scene.stop()
+    scene.flood(1)
+    page = opened("", dark=dark)
+    start = page.url
+    for path in ("switch/", "switch/types/", "delivery/", "delivery/uncertain/", "heldmessage/"):
+        page.goto(f"{start}{path}")
+        assert page.evaluate(FAINT) == [], path
+
+
+# Texts whose colour is too near to that behind them.
+FAINT = """() => {
+    const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+        .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+    const behind = each => {
+        for (; each; each = each.parentElement) {
+            const found = parts(getComputedStyle(each).backgroundColor);
+            if (found.length === 3 || found[3] > 0) return found;
+        }
+        return [255, 255, 255];
+    };
+    return [...document.querySelectorAll("#content *")].filter(each =>
+        each.checkVisibility() && !each.closest(".visually-hidden") &&
+        [...each.childNodes].some(node => node.nodeType === 3 && node.data.trim())
+    ).flatMap(each => {
+        const [a, b] = [light(parts(getComputedStyle(each).color)), light(behind(each))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        return contrast < 4.5 ? [`${each.textContent.trim().slice(0, 40)}: ${contrast}`] : [];
+    });
+}"""
