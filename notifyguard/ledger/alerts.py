@@ -29,7 +29,7 @@ WINDOW = timedelta(hours=1)
 REMINDED = timedelta(days=1)
 """The same for what a person has stopped, who knows; so that it is not forgotten."""
 
-SET_BY_PERSON = ("switch", "allow_recipients")
+SET_BY_PERSON = ("switch", "allow_recipients", "undone")
 
 ALERTS = "django.admins"
 """The type of the alerts themselves. That they are held is no news: it would never end."""

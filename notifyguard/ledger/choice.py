@@ -167,7 +167,11 @@ def chosen(choice: Choice) -> Iterator[Held]:
 def filtered(choice: Choice) -> QuerySet[Delivery, Delivery]:
     """Return what is held, by those parts of a choice that a database understands as we do."""
     # Out of what waits, which has an index; the state has none.
-    found = leases.waiting().filter(state=State.HELD)
+    return narrowed(leases.waiting().filter(state=State.HELD), choice)
+
+
+def narrowed(found: QuerySet[Delivery, Delivery], choice: Choice) -> QuerySet[Delivery, Delivery]:
+    """Narrow rows down by the same parts of a choice, whatever their state."""
     if choice.rules:
         found = found.filter(rule__in=choice.rules)
     if choice.older_than:

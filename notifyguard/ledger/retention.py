@@ -103,7 +103,7 @@ def parts() -> list[Part]:
         Part("deliveries in the air", "made uncertain", lost, "created_at", _lose),
         Part("deliveries", "deleted", settled, "created_at", partial(_delete, Delivery)),
         Part("claims", "deleted", claims, "claimed_at", partial(_delete, Claim)),
-        Part("bodies", "deleted", bodies, "frozen_at", _delete_bodies),
+        Part("bodies", "deleted", bodies, "frozen_at", partial(_delete_bodies, bodies)),
         *_limit_parts(now),
     ]
 
@@ -150,6 +150,9 @@ def _delete(model: type[Any], keys: list[Any]) -> None:
     model.objects.using(database.alias()).filter(pk__in=keys).delete()
 
 
-def _delete_bodies(keys: list[UUID]) -> None:
-    FrozenContent.objects.using(database.alias()).filter(dispatch__in=keys).delete()
-    _delete(FrozenMessage, keys)
+def _delete_bodies(old: QuerySet[Any, Any], keys: list[UUID]) -> None:
+    # Asked again in the deletion itself: a discard may have been undone since it was found.
+    old.filter(pk__in=keys).delete()
+    kept = FrozenMessage.objects.using(database.alias()).filter(dispatch=OuterRef("dispatch"))
+    contents = FrozenContent.objects.using(database.alias()).filter(dispatch__in=keys)
+    contents.exclude(Exists(kept)).delete()

@@ -62,6 +62,7 @@ REFUSED = [
     (("release", "--continue", "7", *WHY), "There is no release 7"),
     (("release", "--stop", "7", *WHY), "There is no release 7"),
     (("resolve", str(UUID(int=7)), "--sent", *WHY), "There is no delivery"),
+    (("undo-discard", "--yes", *WHY), "Nothing that was discarded is kept"),
     (("block", "ann", *WHY), "is no address"),
     (("unblock", "ann@example.com", *WHY), "None of these was blocked"),
     (("reconcile", "--from-log", "no.such.log", *WHY), "no.such.log"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import product
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
@@ -17,9 +18,9 @@ from notifyguard import blocked, hold, reconcile, switchboard
 from notifyguard.admin.actors import actor_of
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import bodies, deeds, held, releases, uncertain
+from notifyguard.ledger import bodies, deeds, held, releases, uncertain, undoing
 from notifyguard.ledger.choice import Choice
-from notifyguard.models import BlockedAddress, Delivery, Event, Release, Switch
+from notifyguard.models import BlockedAddress, Delivery, Event, FrozenMessage, Release, Switch
 from tests.factories import DeliveryFactory, ReleaseFactory, SwitchFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -99,6 +100,15 @@ def discard(actor):
     list(held.discard(what_waits(), reason="x", actor=actor))
 
 
+def undo(actor):
+    dispatch = uuid4()
+    DeliveryFactory(dispatch=dispatch, state=State.DISCARDED, rule="discarded")
+    FrozenMessage.objects.create(
+        dispatch=dispatch, type="a", payload="{}", size=2, frozen_at=timezone.now()
+    )
+    list(undoing.undo_discard(Choice(), reason="x", actor=actor))
+
+
 def block(actor):
     blocked.block(["ann@example.com"], reason="x", actor=actor)
 
@@ -130,6 +140,7 @@ WHO_MAY = {
     pause_release: {"releaser"},
     stop_release: {"releaser"},
     discard: {"discarder"},
+    undo: {"discarder"},
     block: {"blocker"},
     resolve: {"resolver"},
     resolve_many: {"resolver"},
@@ -182,7 +193,7 @@ def test_each_role_does_what_it_may_and_nothing_else(actor, deed, role):
         deed(someone)
     switches, deliveries, releases_, events = trace()
     assert switches in ([], [("ticket.*", "hold")])
-    assert deliveries in ([], ["held"], ["uncertain"])
+    assert deliveries in ([], ["discarded"], ["held"], ["uncertain"])
     assert releases_ in ([], ["paused"], ["running"])
     assert events == 0
 

@@ -16,6 +16,7 @@ from notifyguard.management.subcommands import (
     scheduled,
     switching,
     uncertainty,
+    undoing,
     upkeep,
     why,
 )
@@ -27,6 +28,7 @@ SUBCOMMANDS = (
     *releasing.SUBCOMMANDS,
     *release_list.SUBCOMMANDS,
     *discarding.SUBCOMMANDS,
+    *undoing.SUBCOMMANDS,
     *blocking.SUBCOMMANDS,
     *scheduled.SUBCOMMANDS,
     *uncertainty.SUBCOMMANDS,
