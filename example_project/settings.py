@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "example_project.tickets",
     "example_project.newsletter",
+    "example_project.slips",
     "example_project.demo",
 ]
 if os.environ.get("EXAMPLE_NOTIFYGUARD", "1") != "0":
@@ -94,6 +95,17 @@ DATABASES = {"default": _database(os.environ.get("EXAMPLE_DB", "sqlite"))}
 DEFAULT_FROM_EMAIL = "tracker@example.test"
 # Who hears of it when mail is held. Django 6.0 and later have plain addresses.
 ADMINS = ["ops@example.test"] if django.VERSION >= (6, 0) else [("Operators", "ops@example.test")]
+
+# Read by notifyguard, if it is installed.
+NOTIFYGUARD: dict[str, Any] = {
+    "TYPES": {
+        # Nobody named this type: it is where the mail is sent.
+        "example_project.tickets.reminders.*": {"limits": ["2/day"]},
+        # An issue without a text is a mistake, even under a good subject.
+        "newsletter.*": {"rules": {"empty_body": "hold"}},
+    }
+}
+
 _SMTP_PORT = int(os.environ.get("EXAMPLE_SMTP_PORT", "2525"))
 
 # Django 6.1 has MAILERS and deprecates EMAIL_*.

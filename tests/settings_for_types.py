@@ -9,6 +9,7 @@ INSTALLED_APPS = [
     *INSTALLED_IN_TESTS,
     "example_project.demo",
     "example_project.newsletter",
+    "example_project.slips",
     "example_project.tickets",
     "tests.proof",
 ]

@@ -6,6 +6,9 @@ DEMO_USER = "demo"
 DEMO_PASSWORD = "demo"
 DEMO_EMAIL = "demo@example.test"
 NEWSLETTER = "What is new in November"
+NEXT_NEWSLETTER = "What is new in December"
+NEXT_READERS = 100
+PUBLISHED = 3  # times that each slip is published
 
 # The models are imported where they are used: the demo command itself needs no database.
 
@@ -54,3 +57,35 @@ def add_newsletter(subscribers: int) -> None:
         Subscriber(email=f"reader{n}@example.test", name=f"Reader {n}") for n in range(subscribers)
     )
     Mailing.objects.bulk_create(Mailing(issue=issue, subscriber=reader) for reader in readers)
+
+
+def add_next_issue() -> None:
+    """Add the issue of the month after, which waits for the first hundred subscribers."""
+    from example_project.newsletter.models import Issue, Mailing, Subscriber
+
+    issue = Issue.objects.create(subject=NEXT_NEWSLETTER, body="Less than last month.")
+    readers = Subscriber.objects.order_by("pk")[:NEXT_READERS]
+    Mailing.objects.bulk_create(Mailing(issue=issue, subscriber=reader) for reader in readers)
+
+
+def add_slips(count: int) -> None:
+    """Publish so many slips, each as often as the platform of the incident did."""
+    from example_project.slips.models import Job, Slip
+
+    slips = Slip.objects.bulk_create(
+        (
+            Slip(email=f"parent{n}@example.test", text=f"Page {n}, please sign.")
+            for n in range(count)
+        ),
+        batch_size=1_000,
+    )
+    Job.objects.bulk_create(
+        (Job(slip=slip) for slip in slips for _ in range(PUBLISHED)), batch_size=1_000
+    )
+
+
+def remove_repeats() -> None:
+    """Take out of the queue what is marked as sent, as the team did for days."""
+    from example_project.slips.models import Job
+
+    Job.objects.filter(done=False, slip__sent=True).delete()

@@ -70,13 +70,23 @@ class Deployment:
         with self.started(*arguments) as process:
             self.finish(process)
 
-    def finish(self, process: Process) -> None:
-        """Wait for a process to end by itself; raise ``DemoError`` if it fails."""
-        process.communicate()
+    def output(self, *arguments: str) -> str:
+        """Run ``manage.py`` with ``arguments``; return what it prints on standard output."""
+        with self.started(*arguments) as process:
+            return self.finish(process)
+
+    def finish(self, process: Process) -> str:
+        """Wait for a process to end by itself; return what it printed since it was last read.
+
+        Raises:
+            DemoError: it failed.
+        """
+        printed, _ = process.communicate()
         if process.returncode:
             complaint = "".join(self.log.read_text().splitlines(keepends=True)[-15:])
             arguments = process.args if isinstance(process.args, list) else []
             raise DemoError(f"{' '.join(map(str, arguments[3:]))} failed:\n{complaint}")
+        return printed
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Incident C: a cloned server's cron job sends the same newsletters from the same database."""
+"""Incident C: a cloned server's cron job sends the same newsletters from the same database.
+
+The month after, a hurried fix has moved the mark before the text is made: blank mails.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from example_project.demo.data import NEWSLETTER
+from example_project.demo.data import NEWSLETTER, NEXT_NEWSLETTER, NEXT_READERS
 from example_project.demo.deployment import Process, progress_of, ready
 from example_project.demo.mailserver import MailServer
 from example_project.demo.screen import Report
@@ -20,6 +23,7 @@ class IncidentC:
     newsletters: int
     servers: int
     mails: int
+    next_readers: int
     blank_mails: int
     reached: int
     mailed_again: int
@@ -46,6 +50,8 @@ def replay(site: Site, newsletters: int, report: Report, servers: int = 2) -> In
             report(done, total)
         for job in jobs:
             site.deployment.finish(job)
+    site.deployment.run("demo_next_issue")
+    site.deployment.run("send_newsletter", "--hurried-fix")
     return counted(site.server, newsletters, servers)
 
 
@@ -64,7 +70,8 @@ def counted(server: MailServer, newsletters: int, servers: int) -> IncidentC:
         newsletters=newsletters,
         servers=servers,
         mails=len(mails),
-        blank_mails=sum(mail.blank for mail in mails),
+        next_readers=min(newsletters, NEXT_READERS),
+        blank_mails=sum(mail.blank for mail in server.accepted(NEXT_NEWSLETTER)),
         reached=len(copies),
         mailed_again=sum(times > 1 for times in copies.values()),
     )

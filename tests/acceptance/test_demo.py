@@ -15,7 +15,7 @@ import pytest
 from example_project.demo.deployment import ROOT
 from tests.acceptance.conftest import WARNINGS
 
-DEMO = ("demo", "--tickets", "60", "--newsletters", "40")
+DEMO = ("demo", "--tickets", "60", "--newsletters", "40", "--slips", "40")
 
 
 def command(*arguments: str) -> tuple[list[str], dict[str, Any]]:
@@ -60,6 +60,23 @@ def test_two_servers_double_newsletters_only_without_the_guard(report: Any) -> N
     without, guarded = report["incident_c"]["without"], report["incident_c"]["with"]
     assert without["mailed_again"] > 0
     assert guarded["mails"] == guarded["reached"] == 40
+
+
+def test_blank_newsletters_leave_only_without_the_guard(report: Any) -> None:
+    assert [run["blank_mails"] for run in report["incident_c"].values()] == [40, 0]
+
+
+def test_the_loop_mails_everybody_again_and_again_only_without_the_guard(report: Any) -> None:
+    without, guarded = report["runaway_loop"]["without"], report["runaway_loop"]["with"]
+    assert (without["most_to_one"], without["alerts"]) == (without["people"], 0)
+    assert (guarded["most_to_one"], guarded["alerts"]) == (2, 1)
+
+
+def test_slips_arrive_twice_only_without_the_guard(report: Any) -> None:
+    without, guarded = report["incident_d"]["without"], report["incident_d"]["with"]
+    assert without["repeated"] > 0
+    assert (guarded["repeated"], guarded["while_held"], guarded["canary"]) == (0, 0, 10)
+    assert 40 - guarded["reached"] <= guarded["uncertain"]
 
 
 def test_the_admin_of_the_guarded_project_can_be_served_afterwards(report: Any) -> None:

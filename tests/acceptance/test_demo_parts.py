@@ -9,9 +9,10 @@ import pytest
 
 from example_project.demo.incident_a import IncidentA
 from example_project.demo.incident_c import IncidentC
-from example_project.demo.management.commands.demo import proven
+from example_project.demo.incident_d import IncidentD
+from example_project.demo.runaway_loop import RunawayLoop
 from example_project.demo.screen import Bar, table
-from example_project.demo.story import Both, table_of_a, what_you_saw
+from example_project.demo.story import Both, drawn, rows_of_a, what_you_saw
 from example_project.progress import with_progress
 
 GOOD_A = IncidentA(
@@ -24,8 +25,20 @@ GOOD_A = IncidentA(
     told_again=0,
 )
 BAD_A = replace(GOOD_A, changed_mails=500, told_again=50)
-GOOD_C = IncidentC(newsletters=40, servers=2, mails=40, blank_mails=0, reached=40, mailed_again=0)
-BAD_C = replace(GOOD_C, mails=66, mailed_again=26)
+GOOD_C = IncidentC(
+    newsletters=40,
+    servers=2,
+    mails=40,
+    next_readers=30,
+    blank_mails=0,
+    reached=40,
+    mailed_again=0,
+)
+BAD_C = replace(GOOD_C, mails=66, mailed_again=26, blank_mails=30)
+GOOD_LOOP = RunawayLoop(people=30, mails=59, most_to_one=2, alerts=1)
+BAD_LOOP = replace(GOOD_LOOP, mails=465, most_to_one=30, alerts=0)
+GOOD_D = IncidentD(slips=90, reached=89, repeated=0, while_held=0, canary=10, uncertain=1)
+BAD_D = replace(GOOD_D, reached=90, repeated=41, canary=0, uncertain=0)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +64,34 @@ def test_any_mail_too_many_missing_or_blank_is_harm_in_incident_c(change: dict[s
     assert replace(GOOD_C, **change).harm > 0
 
 
+@pytest.mark.parametrize("change", [{"mails": 61}, {"most_to_one": 3}])
+def test_any_mail_over_the_limit_is_harm_in_the_loop(change: dict[str, int]) -> None:
+    assert GOOD_LOOP.harm == 0
+    assert replace(GOOD_LOOP, **change).harm > 0
+
+
+@pytest.mark.parametrize("change", [{"repeated": 1}, {"while_held": 1}, {"reached": 88}])
+def test_any_slip_twice_or_missing_without_a_word_is_harm_in_incident_d(
+    change: dict[str, int],
+) -> None:
+    assert GOOD_D.harm == 0
+    assert replace(GOOD_D, **change).harm > 0
+
+
 def test_a_replay_that_is_harmless_without_the_guard_proves_nothing() -> None:
-    assert proven(Both(BAD_A, GOOD_A))
-    assert not proven(Both(GOOD_A, GOOD_A))
-    assert not proven(Both(BAD_C, BAD_C))
+    assert Both(BAD_A, GOOD_A).proven
+    assert not Both(GOOD_A, GOOD_A).proven
+    assert not Both(BAD_C, BAD_C).proven
 
 
 def test_the_words_carry_the_figures_of_both_runs() -> None:
-    story = " ".join(what_you_saw(Both(BAD_A, GOOD_A), Both(BAD_C, GOOD_C)).split())
+    shown = Both(BAD_A, GOOD_A), Both(BAD_C, GOOD_C), Both(BAD_LOOP, GOOD_LOOP), Both(BAD_D, GOOD_D)
+    story = " ".join(what_you_saw(*shown).split())
     assert "saved 500 tickets sent 500 mails that nobody wanted; with it, 0." in story
     assert "Without notifyguard 26 of 40 subscribers got it more than once; with it, 0." in story
+    assert "mailed 30 people 465 times. With a limit in the settings it was 59 times" in story
+    assert "41 slips still arrived more than once" in story
+    assert "canary of 10, then the rest; 0 arrived twice" in story
 
 
 def test_a_table_is_as_wide_as_its_cells_and_falls_back_to_ascii() -> None:
@@ -71,7 +102,7 @@ def test_a_table_is_as_wide_as_its_cells_and_falls_back_to_ascii() -> None:
         "│ a     │ 1,000 │",
         "└───────┴───────┘",
     ]
-    assert table_of_a(Both(BAD_A, GOOD_A), "ascii").isascii()
+    assert drawn(rows_of_a(Both(BAD_A, GOOD_A)), "ascii").isascii()
 
 
 class Terminal(io.StringIO):

@@ -7,36 +7,34 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from example_project.demo import incident_a, incident_c, story
+from example_project.demo import story
+from example_project.demo.acts import IN_FULL, Act, Amounts, acts
 from example_project.demo.data import DEMO_PASSWORD, DEMO_USER
 from example_project.demo.deployment import ROOT, DemoError
-from example_project.demo.incident_a import IncidentA
-from example_project.demo.incident_c import IncidentC
 from example_project.demo.management.commands.demo_admin import PORT, admin_url
 from example_project.demo.screen import Bar
 from example_project.demo.sites import Site, fill, running_site
 from example_project.demo.story import Both
 
-TICKETS = 5000  # as in the incident
-TICKETS_AT_FIRST = 500  # so that the first table is there within 15 seconds
-NEWSLETTERS = 1000
+AMOUNTS = ("tickets", "newsletters", "slips")
 
 
 class Command(BaseCommand):
-    help = "Replay two real incidents without notifyguard and with it. Needs no server."
+    help = "Replay real incidents without notifyguard and with it. Needs no server."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--full", action="store_true", help=f"migrate {TICKETS} tickets")
-        parser.add_argument("--tickets", type=amount, help=f"default {TICKETS_AT_FIRST}")
-        parser.add_argument("--newsletters", type=amount, default=NEWSLETTERS)
+        parser.add_argument("--full", action="store_true", help="as many as the incidents had")
+        for name in AMOUNTS:
+            default = getattr(Amounts(), name)
+            parser.add_argument(f"--{name}", type=amount, help=f"default {default}")
         parser.add_argument("--scratch", type=Path, help="an empty folder for the data to be kept")
         parser.add_argument("--json", action="store_true", help="print the results as JSON")
         parser.add_argument("--serve", action="store_true", help="show the admin at the end")
@@ -44,61 +42,56 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.json: bool = options["json"]
         self.began = time.monotonic()
-        tickets = options["tickets"] or (TICKETS if options["full"] else TICKETS_AT_FIRST)
+        self.first_table_after = 0.0
         scratch = empty_folder(options["scratch"])
+        asked = {name: options[name] for name in AMOUNTS if options[name]}
         try:
-            a, c = self.replay(scratch, tickets, options["newsletters"])
+            shown = self.replay(
+                scratch, replace(IN_FULL if options["full"] else Amounts(), **asked)
+            )
         except DemoError as failure:
             raise CommandError(str(failure)) from failure
-        self.report(a, c, scratch)
-        if not proven(a) or not proven(c):
+        self.report(shown, scratch)
+        if not all(both.proven for both in shown.values()):
             raise CommandError("The replays do not show what they should; see the figures above.")
         if options["serve"]:
             call_command("demo_admin", str(scratch))
 
-    def replay(
-        self, scratch: Path, tickets: int, newsletters: int
-    ) -> tuple[Both[IncidentA], Both[IncidentC]]:
-        """Replay both incidents both ways and print their tables."""
+    def replay(self, scratch: Path, amounts: Amounts) -> dict[str, Both[Any]]:
+        """Replay everything both ways and print the tables."""
         self.say(f"notifyguard demo, in {scratch}. Preparing two copies of the example project …")
         with ExitStack() as stack:
             sites = [
                 stack.enter_context(running_site(scratch, guarded=guarded))
                 for guarded in (False, True)
             ]
-            fill(sites, tickets=tickets, newsletters=newsletters)
-            return self.incident_a(sites, tickets), self.incident_c(sites, newsletters)
+            fill(sites, tickets=amounts.tickets, newsletters=amounts.newsletters)
+            return {name: self.both_ways(act, sites) for name, act in acts(amounts).items()}
 
-    def incident_a(self, sites: Sequence[Site], tickets: int) -> Both[IncidentA]:
-        scale = "" if tickets == TICKETS else f" (the incident had {TICKETS:,}: --full)"
-        self.say(f"\nA. The data migration that mailed everyone: {tickets:,} tickets{scale}")
-        both = Both(*[incident_a.replay(site, tickets, self.bar(site)) for site in sites])
-        self.first_table_after = time.monotonic() - self.began
-        self.say(story.table_of_a(both, self.encoding))
+    def both_ways(self, act: Act, sites: Sequence[Site]) -> Both[Any]:
+        """Replay one incident on both sites and print its table."""
+        self.say(f"\n{act.title}")
+        both: Both[Any] = Both(*[act.replay(site, self.bar(site)) for site in sites])
+        self.first_table_after = self.first_table_after or time.monotonic() - self.began
+        self.say(story.drawn(act.rows(both), self.encoding))
         return both
 
-    def incident_c(self, sites: Sequence[Site], newsletters: int) -> Both[IncidentC]:
-        self.say(
-            f"\nC. The cloned server: {newsletters:,} newsletters, two cron jobs, one database"
-        )
-        both = Both(*[incident_c.replay(site, newsletters, self.bar(site)) for site in sites])
-        self.say(story.table_of_c(both, self.encoding))
-        return both
-
-    def report(self, a: Both[IncidentA], c: Both[IncidentC], scratch: Path) -> None:
+    def report(self, shown: dict[str, Both[Any]], scratch: Path) -> None:
         """Print what was shown: as JSON for a program, in words for a person."""
         if self.json:
-            self.stdout.write(json.dumps(self.as_json(a, c, scratch), indent=2))
+            self.stdout.write(json.dumps(self.as_json(shown, scratch), indent=2))
         manage = f"{sys.executable} {ROOT / 'example_project' / 'manage.py'}"
-        self.say(f"\n{story.what_you_saw(a, c)}")
+        self.say(f"\n{story.what_you_saw(*shown.values())}")
         self.say("\nLook at the guarded project yourself; this command serves its admin at")
         self.say(f"{admin_url(PORT)} (log in as {DEMO_USER} with {DEMO_PASSWORD}):")
         self.say(f"\n  {manage} demo_admin {scratch}\n")
 
-    def as_json(self, a: Both[IncidentA], c: Both[IncidentC], scratch: Path) -> dict[str, Any]:
-        return {
-            "incident_a": {"without": asdict(a.without), "with": asdict(a.guarded)},
-            "incident_c": {"without": asdict(c.without), "with": asdict(c.guarded)},
+    def as_json(self, shown: dict[str, Both[Any]], scratch: Path) -> dict[str, Any]:
+        figures = {
+            name: {"without": asdict(both.without), "with": asdict(both.guarded)}
+            for name, both in shown.items()
+        }
+        return figures | {
             "seconds_to_first_table": round(self.first_table_after, 1),
             "scratch": str(scratch),
         }
@@ -119,7 +112,7 @@ class Command(BaseCommand):
 
 
 def amount(text: str) -> int:
-    """Return a number of tickets or newsletters from the command line."""
+    """Return a number of tickets, newsletters or slips from the command line."""
     number = int(text)
     if number < 1:
         raise ArgumentTypeError(f"{number} is too few to replay an incident")
@@ -134,8 +127,3 @@ def empty_folder(asked: Path | None) -> Path:
     if any(asked.iterdir()):
         raise CommandError(f"{asked} is not empty; name a new folder with --scratch.")
     return asked
-
-
-def proven(both: Both[IncidentA] | Both[IncidentC]) -> bool:
-    """Tell whether the harm happened without the guard, and none with it."""
-    return both.without.harm > 0 and both.guarded.harm == 0

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class SlipsConfig(AppConfig):
+    name = "example_project.slips"
