@@ -117,6 +117,13 @@ def ready(process: Process) -> str:
     raise DemoError(f"a process ended before it was ready, with status {process.wait()}")
 
 
+def tick(process: Process) -> None:
+    """Tell a waiting ``demo_cron`` that the minute of its job has come."""
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
 def progress_of(process: Process) -> Iterator[tuple[int, int]]:
     """Yield ``(done, total)`` whenever the process prints it, until it ends."""
     assert process.stdout

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from example_project.demo.data import NEWSLETTER, NEXT_NEWSLETTER, NEXT_READERS
-from example_project.demo.deployment import Process, progress_of, ready
+from example_project.demo.deployment import progress_of, ready, tick
 from example_project.demo.mailserver import MailServer
 from example_project.demo.screen import Report
 from example_project.demo.sites import Site
@@ -53,13 +53,6 @@ def replay(site: Site, newsletters: int, report: Report, servers: int = 2) -> In
     site.deployment.run("demo_next_issue")
     site.deployment.run("send_newsletter", "--hurried-fix")
     return counted(site.server, newsletters, servers)
-
-
-def tick(job: Process) -> None:
-    """Tell a waiting server that the minute of its cron job has come."""
-    assert job.stdin
-    job.stdin.write("\n")
-    job.stdin.flush()
 
 
 def counted(server: MailServer, newsletters: int, servers: int) -> IncidentC:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from example_project.demo.crew import Crew
 from example_project.demo.data import PUBLISHED
-from example_project.demo.deployment import Deployment
+from example_project.demo.deployment import Deployment, ready, tick
 from example_project.demo.screen import Report
 from example_project.demo.sites import Site
 
@@ -54,16 +54,14 @@ class IncidentD:
 def replay(site: Site, slips: int, report: Report, workers: int = 4) -> IncidentD:
     """Publish the slips, work them off with a stop in the middle, and count what arrived."""
     site.deployment.run("demo_slips", "--publish", str(slips))
-    jobs = slips * PUBLISHED
-    with Crew(site.deployment, workers, jobs, report) as crew:
-        crew.start()
-        crew.wait_for(jobs // 3)
-        if site.deployment.guarded:
-            return _held_and_released(site, slips, crew)
-        return _paused_and_cleaned(site, slips, crew)
+    with Crew(site.deployment, workers, slips * PUBLISHED, report) as crew:
+        work = _held_and_released if site.deployment.guarded else _paused_and_cleaned
+        return work(site, slips, crew)
 
 
 def _paused_and_cleaned(site: Site, slips: int, crew: Crew) -> IncidentD:
+    crew.start()
+    crew.wait_for(slips * PUBLISHED // 3)
     crew.kill_all()
     site.deployment.run("demo_slips", "--clean")
     crew.start()
@@ -73,7 +71,13 @@ def _paused_and_cleaned(site: Site, slips: int, crew: Crew) -> IncidentD:
 
 def _held_and_released(site: Site, slips: int, crew: Crew) -> IncidentD:
     operator = site.deployment
-    operator.run("notifyguard", "hold", "slip.*", "--wait", *REASON)
+    hold = ("notifyguard", "hold", "slip.*", "--wait", *REASON)
+    with operator.started("demo_cron", *hold) as command:
+        ready(command)  # so that it holds in milliseconds: half the work would be done else
+        crew.start()
+        crew.wait_for(slips * PUBLISHED // 3)
+        tick(command)
+        operator.finish(command)
     held_at = len(site.server.accepted(SLIP))
     crew.kill()
     crew.start()
