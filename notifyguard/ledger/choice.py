@@ -5,7 +5,7 @@ However many are held, few are in memory: they are read a page at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from itertools import islice
@@ -120,32 +120,24 @@ class Meant:
     def rows(self) -> QuerySet[Delivery, Delivery]:
         """Return those that are still held, in no order.
 
-        By what a database understands as we do: ``page`` is the exact word.
+        By what a database understands as we do: ``matching`` is the exact word.
         """
         found = filtered(self.choice).filter(changed_at__lte=self.at, id__lte=self.last)
         return found.filter(type__in=self.types).order_by()
 
-    def page(self, after: UUID | None, size: int) -> tuple[list[Held], UUID | None]:
-        """Return the next of them that are still held.
+    def read(self, after: UUID | None, size: int) -> list[Held]:
+        """Return the next of them that are still held, so many at most.
 
         Args:
-            after: the last delivery that was looked at; ``None`` to begin.
-            size: how many to look at.
-
-        Returns:
-            Those that are meant, and the last one that was looked at, from where to go
-            on; ``None`` when there is nothing more.
+            after: the last one that was read; ``None`` to begin.
+            size: how many.
         """
         found = self.rows() if after is None else self.rows().filter(id__gt=after)
-        page = _read(found, size)
-        return list(matching(self.choice, page)), page[-1].id if page else None
+        return _read(found, size)
 
-    def pages(self, size: int) -> Iterator[list[Held]]:
-        """Yield all of them that are still held, so many at a time."""
-        page, last = self.page(None, size)
-        while last is not None:
-            yield page
-            page, last = self.page(last, size)
+    def matching(self, rows: Iterable[Held]) -> list[Held]:
+        """Return those of the rows that are meant, by our word and not the database's."""
+        return list(matching(self.choice, rows))
 
 
 def meant(choice: Choice) -> Meant | None:
@@ -189,7 +181,7 @@ def narrowed(found: QuerySet[Delivery, Delivery], choice: Choice) -> QuerySet[De
     return found
 
 
-def matching(choice: Choice, rows: Iterator[Held] | list[Held]) -> Iterator[Held]:
+def matching(choice: Choice, rows: Iterable[Held]) -> Iterator[Held]:
     """Yield the rows that are meant.
 
     Matched here, since no database knows our globs, and some ignore case.

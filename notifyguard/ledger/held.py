@@ -14,6 +14,7 @@ from notifyguard import clock, conf, database, patterns, switchboard
 from notifyguard.actor import Actor, Permission
 from notifyguard.decision import State
 from notifyguard.ledger import deeds, statements
+from notifyguard.ledger.ahead import Ahead
 from notifyguard.ledger.choice import EVERYTHING, Choice, Held, Meant, chosen, filtered, meant
 from notifyguard.models import Delivery
 from notifyguard.switchboard import Ruling
@@ -124,10 +125,7 @@ def discard(what: Meant, *, reason: str, actor: Actor) -> Iterator[int]:
         NotAllowed: the reason or the permission is missing.
     """
     reason = deeds.accountable(reason, actor, Permission.DISCARD_HELD)
-    return (
-        database.retrying(partial(_discard, what, [row.id for row in page], reason, actor))
-        for page in what.pages(BATCH)
-    )
+    return _discarded(what, reason, actor)
 
 
 _COUNTS: dict[str, Any] = {
@@ -146,6 +144,14 @@ def _grouped(found: QuerySet[Delivery, Delivery]) -> list[Group]:
     )
     counted = found.order_by(*keys).values(*keys).annotate(**_COUNTS)
     return [Group(**each, bytes=sizes.get((each["type"], each["rule"]), 0)) for each in counted]
+
+
+def _discarded(what: Meant, reason: str, actor: Actor) -> Iterator[int]:
+    ahead, last = Ahead(what), None
+    while page := ahead.next(last, BATCH):
+        last = page[-1].id
+        ids = [row.id for row in what.matching(page)]
+        yield database.retrying(partial(_discard, what, ids, reason, actor))
 
 
 def _discard(what: Meant, ids: Sequence[UUID], reason: str, actor: Actor) -> int:

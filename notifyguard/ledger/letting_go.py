@@ -19,10 +19,14 @@ from django.db.models import Case, F, QuerySet, Value, When
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import ReleaseState, State
 from notifyguard.ledger import pace, releases, rows, statements
+from notifyguard.ledger.ahead import Ahead
 from notifyguard.ledger.choice import LATE, Held
 from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Release, Released
 from notifyguard.switchboard import Board
+
+AT_ONCE = 4
+"""Releases of which a process remembers what it has read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,12 @@ def advance(number: int) -> Step:
     Args:
         number: of the release.
     """
+    board = switchboard.board()
     while True:
-        board = switchboard.board(fresh=True)
         try:
             return database.retrying(partial(_advance, number, board))
         except StaleBoard:
-            continue  # a switch was set meanwhile: it is asked
+            board = switchboard.board(fresh=True)  # a switch was set: it is asked
 
 
 def still_at_work(number: int) -> None:
@@ -108,10 +112,12 @@ def _let_next_go(
     size = pace.portion(release.rate)
     if release.let_go < release.canary:
         size = min(size, release.canary - release.let_go)
-    page, last = releases.meant(release).page(release.cursor, size)
-    if last is None:
+    ahead = _ahead_of(release)
+    read = ahead.next(release.cursor, size)
+    if not read:
         _rest(release, ReleaseState.DONE)
         return Step(goes_on=False)
+    page = ahead.what.matching(read)
     if statements.lock_generation(connection) != board.generation:
         raise StaleBoard
     if stopped := _newly_stopped(release, page, board):
@@ -119,13 +125,26 @@ def _let_next_go(
         return Step(goes_on=False)
     leaving = [row for row in page if row.type not in release.stopped_types]
     count = _queue(connection, release, leaving, now)
-    release.cursor, release.left = last, release.left + len(page) - len(leaving)
+    release.cursor, release.left = read[-1].id, release.left + len(page) - len(leaving)
     release.let_go += count
     if count:
         release.let_go_at, release.next_at = now, now + pace.pause(release.rate)
     if count and release.let_go == release.canary:
         _rest(release, ReleaseState.CANARY)
     return Step(count, release.next_at - now, release.state == ReleaseState.RUNNING)
+
+
+def _ahead_of(release: Release) -> Ahead:
+    """Return what this process has read of a release, under whose lock it is looked at."""
+    key = (release.pk, release.begun_at)
+    if key not in _read:
+        if len(_read) == AT_ONCE:
+            _read.clear()
+        _read[key] = Ahead(releases.meant(release))
+    return _read[key]
+
+
+_read: dict[tuple[int, datetime], Ahead] = {}
 
 
 def _newly_stopped(release: Release, page: Sequence[Held], board: Board) -> str:

@@ -6,6 +6,7 @@ Never more than the rate in any minute, and about a second's worth at once.
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 
 PORTION = 200
 """Deliveries that a release without a rate lets go at once: what is queued when it is paused."""
@@ -26,5 +27,5 @@ def pause(rate: int | None) -> timedelta:
     """Return how long nothing more may be let go after a portion."""
     if rate is None:
         return timedelta(0)
-    # Whole portions, so that no minute holds more than the rate.
-    return timedelta(seconds=MINUTE / (rate // portion(rate)))
+    # Whole portions and microseconds, so that no minute holds more than the rate.
+    return timedelta(microseconds=ceil(MINUTE * 1_000_000 / (rate // portion(rate))))

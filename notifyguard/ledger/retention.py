@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.conf.limits import UNITS, limits_in
-from notifyguard.decision import OPEN_STATES, State
+from notifyguard.decision import ENDED, OPEN_STATES, State
 from notifyguard.models import (
     Claim,
     Delivery,
@@ -21,6 +21,8 @@ from notifyguard.models import (
     FrozenMessage,
     LimitCounter,
     LimitEntry,
+    Release,
+    Released,
 )
 
 BATCH = 1_000
@@ -102,10 +104,26 @@ def parts() -> list[Part]:
     return [
         Part("deliveries in the air", "made uncertain", lost, "created_at", _lose),
         Part("deliveries", "deleted", settled, "created_at", partial(_delete, Delivery)),
+        *_release_parts(now - keep.deliveries),
         Part("claims", "deleted", claims, "claimed_at", partial(_delete, Claim)),
         Part("bodies", "deleted", bodies, "frozen_at", partial(_delete_bodies, bodies)),
         *_limit_parts(now),
     ]
+
+
+def _release_parts(cutoff: datetime) -> list[Part]:
+    """Releases of which nobody asks any more; what they let go first, a batch at a time."""
+    ended = _older(Release, "begun_at", cutoff).filter(state__in=ENDED)
+    let_go = _released().filter(release__in=ended)
+    empty = ended.exclude(Exists(_released().filter(release=OuterRef("pk"))))
+    return [
+        Part("released deliveries", "deleted", let_go, "id", partial(_delete, Released)),
+        Part("releases", "deleted", empty, "begun_at", partial(_delete, Release)),
+    ]
+
+
+def _released() -> QuerySet[Released, Released]:
+    return Released.objects.using(database.alias())
 
 
 def _limit_parts(now: datetime) -> list[Part]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from dataclasses import asdict
+from math import inf
 
 from django.db import Error as DatabaseFailure
 from django.db import connections
 
-from notifyguard import sweeper
-from notifyguard.ledger import retention
+from notifyguard import clock, database, sweeper
+from notifyguard.ledger import letting_go, retention
 from notifyguard.management.subcommands import stopping
 from notifyguard.management.subcommands.stopping import Stop
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, misuse, positive
@@ -48,9 +50,20 @@ def _sweep(terminal: Terminal, options: Options) -> None:
                 # A database that is restarted must not end the sweeper.
                 terminal.warn(f"The sweep failed, the next one is in {pause} s: {_said(error)}")
                 connections.close_all()
-            stop.wait(pause)
+            stop.wait(min(pause, _until_next_release()))
         if stop.told:
             terminal.say("Ended after the message that was in hand.")
+
+
+def _until_next_release() -> float:
+    """Return for how many seconds no release needs a sweeper: a rate may ask for one each second.
+
+    What cannot be asked now is asked again after the pause.
+    """
+    with suppress(DatabaseFailure):
+        if (next_at := letting_go.next_for_sweepers()) is not None:
+            return max(0.0, (next_at - clock.now(database.connection())).total_seconds())
+    return inf
 
 
 def _said(error: DatabaseFailure) -> str:
