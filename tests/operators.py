@@ -51,9 +51,9 @@ def deed(*words: str) -> str:
     return operate(*words, "--reason", "a test", "--actor", "ann")
 
 
-def what_waits(*ids: UUID) -> Meant:
+def what_waits(*ids: UUID, limit: int | None = None) -> Meant:
     """What is held: all of it, or these."""
-    what = held.meant(Choice(ids=ids or None))
+    what = held.meant(Choice(ids=ids or None, limit=limit))
     assert what is not None
     return what
 

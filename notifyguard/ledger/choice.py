@@ -143,12 +143,16 @@ class Meant:
 def meant(choice: Choice) -> Meant | None:
     """Return what a choice means now; ``None`` if nothing is held that it means."""
     at = clock.now(database.connection())
-    found = filtered(choice).filter(changed_at__lte=at)
-    held_types = found.order_by("type").values_list("type", flat=True).distinct()
-    types = tuple(type for type in held_types if patterns.matches(choice.pattern, type))
-    found = found.filter(type__in=types)
+    types = types_of(choice)
+    found = filtered(choice).filter(changed_at__lte=at, type__in=types)
     last = _last(found, choice.limit) if types else None
     return None if last is None else Meant(choice, types, last, at)
+
+
+def types_of(choice: Choice) -> tuple[str, ...]:
+    """Return the types of what is held that a choice means."""
+    found = filtered(choice).order_by("type").values_list("type", flat=True).distinct()
+    return tuple(type for type in found if patterns.matches(choice.pattern, type))
 
 
 def chosen(choice: Choice) -> Iterator[Held]:

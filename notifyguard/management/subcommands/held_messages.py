@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from notifyguard import clock, database
-from notifyguard.ledger import held
+from notifyguard.ledger import held, parts
 from notifyguard.ledger.held import Group, Held
+from notifyguard.ledger.parts import Part
 from notifyguard.management.subcommands import choosing, previewing
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json, misuse
 from notifyguard.management.subcommands.terminal import Terminal, age
@@ -20,17 +21,21 @@ LISTED = 100
 def _add_held(parser: ArgumentParser) -> None:
     choosing.add_filters(parser)
     choosing.add_rule(parser)
+    parser.add_argument("--by", choices=parts.KINDS, help="counted by one thing alone")
     parser.add_argument("--list", action="store_true", help="each delivery with its id, not counts")
     ask_for_json(parser)
 
 
 def _held(terminal: Terminal, options: Options) -> None:
+    if options["list"] and options["by"]:
+        raise misuse("--by counts and --list does not; leave one of them out.")
     if options["list"]:
         _list(terminal, options)
         return
     if options["limit"]:
         raise misuse("--limit is for --list; add it, or leave --limit out.")
-    groups = held.groups(choosing.filtered(options))
+    choice = choosing.filtered(options)
+    groups = parts.parts(options["by"], choice) if options["by"] else held.groups(choice)
     if options["json"]:
         terminal.write_json([group._asdict() for group in groups])
     elif groups:
@@ -65,7 +70,7 @@ def _facts(row: Held) -> dict[str, object]:
     return facts
 
 
-def _show(terminal: Terminal, groups: Sequence[Group]) -> None:
+def _show(terminal: Terminal, groups: Sequence[Group | Part]) -> None:
     previewing.show_groups(terminal, groups, clock.now(database.connection()))
     terminal.say()
     terminal.say("To see each with its id: manage.py notifyguard held [PATTERN] --list")

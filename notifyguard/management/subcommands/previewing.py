@@ -8,19 +8,26 @@ from datetime import datetime
 
 from notifyguard.gate.preview import Preview
 from notifyguard.ledger.held import Group, Totals
+from notifyguard.ledger.parts import Part
 from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number, size
 
 
-def show_groups(terminal: Terminal, groups: Sequence[Group], now: datetime) -> None:
-    """Show what is held by type and rule."""
+def show_groups(terminal: Terminal, groups: Sequence[Group | Part], now: datetime) -> None:
+    """Show what is held by type and rule, or by one thing alone."""
+    counts = ("deliveries", "people", "size", "oldest", "newest")
+    by = ("held",) if groups and isinstance(groups[0], Part) else ("type", "held by")
     terminal.table(
-        ("type", "held by", "deliveries", "people", "size", "oldest", "newest"),
+        (*by, *counts),
         [
-            (each.type, each.rule, each.deliveries, each.people, size(each.bytes),
+            (*_named(each), each.deliveries, each.people, size(each.bytes),
              age(each.oldest, now), age(each.newest, now))
             for each in groups
         ],
     )  # fmt: skip
+
+
+def _named(each: Group | Part) -> tuple[str, ...]:
+    return (each.part,) if isinstance(each, Part) else (each.type, each.rule)
 
 
 def show(terminal: Terminal, seen: Preview) -> None:
