@@ -5,23 +5,18 @@ Any number may run at once: each takes rows that no other has locked.
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
-from uuid import UUID
 
-from notifyguard import alerts, ledger
+from notifyguard import alerts, conf
 from notifyguard.decision import State
-from notifyguard.gate import kept
+from notifyguard.gate import taken
 from notifyguard.ledger import leases, letting_go, queue, retries
-from notifyguard.ledger import rows as ledger_rows
 from notifyguard.models import Delivery
 
-logger = logging.getLogger("notifyguard")
-
-BATCH = 50
+BATCH = 100
 """Deliveries that one sweeper takes at a time, so that a crash leaves few to wait."""
 
 
@@ -63,41 +58,16 @@ def sweep(
         resent=retries.resend(),
     )
     while go_on(swept.delivered) and (rows := _take(let_go)):
-        for dispatch, group in groupby(sorted(rows, key=_dispatch), key=_dispatch):
-            message = list(group)
-            if go_on(swept.delivered):
-                _deliver(dispatch, message)
-                swept.delivered += len(message)
-            else:
-                queue.give_back(message)
+        # Past half of its lease others would soon take this process for dead.
+        until = time.monotonic() + conf.current().lease / 2
+        with closing(taken.deliver(rows)) as delivered:
+            for count in delivered:
+                swept.delivered += count
+                if time.monotonic() > until or not go_on(swept.delivered):
+                    break
     alerts.sum_up()
     return swept
 
 
 def _take(let_go: Callable[[], int]) -> list[Delivery]:
     return queue.take(BATCH) or (queue.take(BATCH) if let_go() else [])
-
-
-def _deliver(dispatch: UUID, rows: list[Delivery]) -> None:
-    entries = [ledger_rows.entry_of(row) for row in rows]
-    try:
-        kept.deliver_taken(dispatch, entries)
-    except Exception as error:  # any: one bad message must not stop the others
-        # Its name alone: what a server or database says may hold addresses.
-        name = type(error).__name__
-        logger.error("notifyguard: the sweeper could not deliver dispatch %s: %s", dispatch, name)
-        _settle_unstarted(entries)
-
-
-def _settle_unstarted(entries: list[ledger.Entry]) -> None:
-    left = [entry for entry in entries if entry.state is State.CLAIMED]
-    if left:
-        queue.put_back(
-            left,
-            rule="sweep",
-            reason="The sweeper could not deliver it; see the log.",
-            state=State.HELD,
-        )
-
-
-_dispatch = attrgetter("dispatch")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from django.core import mail
@@ -14,9 +13,8 @@ from notifyguard.exceptions import CannotConnect
 _DEFAULT = "default"
 
 
-@contextmanager
-def connected(label: str) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
-    """Yield a backend and its ``send_messages``, which what is being handed over passes.
+def backend_of(label: str) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a backend, not connected, and its ``send_messages``, which a hand-over passes.
 
     Args:
         label: as ``email.label_of`` gave it: an alias of ``MAILERS`` or a dotted path.
@@ -32,7 +30,7 @@ def connected(label: str) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
             f"({type(error).__name__}). Put it back into the settings, then release the message."
         ) from error
     # Not the method under all its wrappers: a project may have put one there, under ours.
-    yield backend, backend.send_messages
+    return backend, backend.send_messages
 
 
 def _backend(label: str) -> Any:

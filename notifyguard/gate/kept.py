@@ -1,29 +1,31 @@
-"""Delivering what was kept: on commit by the process that queued it, else by the sweeper.
+"""Delivering what was kept, by the process that queued it: on commit, or at once.
 
 The rules that time changes are asked again: the switches, who may be written to, and
 whether it is stale; and now the limits. The others had their say when it was queued.
+What this process leaves behind is for a sweeper: ``taken``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
-from notifyguard import alerts, conf, hold, switchboard
-from notifyguard.channels import connections, email
+from notifyguard import alerts, conf, switchboard
+from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.freezing import Frozen, thaw
-from notifyguard.decision import State
-from notifyguard.exceptions import CannotConnect, CannotThaw
+from notifyguard.conf import Settings
+from notifyguard.decision import Decision
 from notifyguard.gate import blocking, quota
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.ledger import Entry, StaleBoard, departure, queue
 from notifyguard.ledger.postponed import postpone
 from notifyguard.notification import Notification
+from notifyguard.switchboard import Board
 
 logger = logging.getLogger("notifyguard")
 
@@ -48,10 +50,10 @@ def deliver(
         Exception: what the backend raised; the ledger says ``failed`` or ``uncertain``.
     """
     passage = Passage(backend, inner, conf.current())
-    case = _case(passage, entries, message or thaw(frozen))
+    case = case_of(entries, message or thaw(frozen), passage.settings)
     try:
         while case.passing:
-            # Read anew: a sweeper that runs for days has nothing else to tell it that
+            # Read anew: a process that runs for days has nothing else to tell it that
             # a hold is over, and would put back what was released.
             with contextlib.suppress(StaleBoard):
                 _deliver_once(passage, case, switchboard.board(fresh=True))
@@ -73,54 +75,31 @@ def deliver_on_commit(
         )
 
 
-def deliver_taken(dispatch: UUID, entries: Sequence[Entry]) -> None:
-    """Deliver a dispatch that the sweeper took, over the connection it was meant for."""
-    frozen = hold.fetch(dispatch)
-    try:
-        if frozen is None:
-            raise CannotThaw("its message is gone from the ledger's tables")
-        with connections.connected(entries[0].backend) as (backend, inner):
-            deliver(entries, frozen, backend, inner)
-    except (CannotThaw, CannotConnect) as error:
-        # A person must look: the row stays, and says why it cannot leave.
-        rule = "thaw" if isinstance(error, CannotThaw) else "backend"
-        queue.put_back(entries, rule=rule, reason=str(error), state=State.HELD)
-        logger.error("notifyguard: dispatch %s cannot be restored; its row says why", dispatch)
+def judge_again(cases: Sequence[Case], board: Board) -> None:
+    """Decide once more on what was kept; write down what is stopped now, or has to wait."""
+    blocking.look(cases, board)
+    for case in cases:
+        for decision, entries in case.judge_again(board).items():
+            case.set_aside(decision, entries)
+    quota.keep_within(cases, board)
+    stopped: defaultdict[Decision, list[Entry]] = defaultdict(list)
+    for case in cases:
+        for decision, entries in case.aside.items():
+            stopped[decision] += entries
+    for decision, entries in stopped.items():
+        _put_back(decision, entries)
+    for case in cases:
+        case.settle([entry for entries in case.aside.values() for entry in entries])
 
 
-def _deliver_once(passage: Passage, case: Case, board: switchboard.Board) -> None:
-    blocking.look([case], board)
-    for decision, entries in case.judge_again(board).items():
-        case.set_aside(decision, entries)
-    quota.keep_within([case], board)
-    _put_aside_back(case)
-    if case.passing and passage.prepare(case):
-        observing = case.settings.mode == "observe"
-        started = departure.start(case.passing, board, observing=observing)
-        case.settle([entry for entry in case.passing if entry not in started])
-        if case.passing and len(started) < len(case.dispatch.recipients):
-            passage.prepare(case)
-        if case.passing:
-            passage.confirm(passage.deliver(case))
+def case_of(entries: Sequence[Entry], message: Any, settings: Settings) -> Case:
+    """Return the case of a message that was judged before.
 
-
-def _put_aside_back(case: Case) -> None:
-    for decision, entries in list(case.aside.items()):
-        if decision.until is not None:
-            postpone(entries, decision.until, rule=decision.rule, reason=decision.reason)
-        else:
-            queue.put_back(
-                entries,
-                rule=decision.rule,
-                reason=decision.reason,
-                state=decision.state,
-                takes_key=decision.takes_key,
-            )
-        case.settle(entries)
-
-
-def _case(passage: Passage, entries: Sequence[Entry], message: Any) -> Case:
-    """Return the case of a message that was judged before."""
+    Args:
+        entries: its queued or taken rows.
+        message: as it was restored.
+        settings: the present settings.
+    """
     first = entries[0]
     dispatch = Dispatch(
         id=first.dispatch,
@@ -133,6 +112,25 @@ def _case(passage: Passage, entries: Sequence[Entry], message: Any) -> Case:
         backend=first.backend,
         subject=first.subject,
     )
-    case = Case(dispatch, passage.settings)
-    case.passing = list(entries)
-    return case
+    return Case(dispatch, settings, passing=list(entries))
+
+
+def _deliver_once(passage: Passage, case: Case, board: Board) -> None:
+    judge_again([case], board)
+    if case.passing and passage.prepare(case):
+        observing = case.settings.mode == "observe"
+        started = departure.start(case.passing, board, observing=observing)
+        case.settle([entry for entry in case.passing if entry not in started])
+        if case.passing and len(started) < len(case.dispatch.recipients):
+            passage.prepare(case)
+        if case.passing:
+            passage.confirm(passage.deliver(case))
+
+
+def _put_back(decision: Decision, entries: Sequence[Entry]) -> None:
+    rule, reason = decision.rule, decision.reason
+    if decision.until is not None:
+        postpone(entries, decision.until, rule=rule, reason=reason)
+    else:
+        takes_key, state = decision.takes_key, decision.state
+        queue.put_back(entries, rule=rule, reason=reason, state=state, takes_key=takes_key)

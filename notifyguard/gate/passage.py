@@ -115,6 +115,11 @@ class Passage:
             entry.message_id = email.storable(self.transport.message_id(message), 255)
         return True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected."""
+        return self._open
+
     def open(self) -> bool:
         """Connect, once for the whole call; a server that was not there is not asked again."""
         if self._unreachable is not None:

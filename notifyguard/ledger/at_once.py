@@ -96,6 +96,7 @@ def mark(
     generation: int,
     at: datetime,
     *,
+    lease_ends: datetime | None = None,
     confirming: Sequence[Entry] = (),
     wake_at: datetime | None = None,
 ) -> tuple[int | None, set[UUID], int]:
@@ -108,6 +109,7 @@ def mark(
         entries: to be marked, all of one message.
         generation: of the board their decision was made under.
         at: the time by the database's clock.
+        lease_ends: of what is marked, if its message is kept.
         confirming: entries of the message before, that share one outcome.
         wake_at: of the rows that are confirmed.
 
@@ -132,7 +134,7 @@ def mark(
                 {"(SELECT count(*) FROM confirmed)" if confirming else 0}""",
             [
                 *parameters,
-                *(State.IN_FLIGHT.value, at, instance(), entries[0].message_id),
+                *(State.IN_FLIGHT.value, at, instance(), entries[0].message_id, lease_ends),
                 *(generation, *claimed),
             ],
         )

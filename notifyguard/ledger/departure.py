@@ -1,4 +1,8 @@
-"""Queued deliveries that leave now: their keys are taken and they are marked, in one commit."""
+"""Queued deliveries that leave now: their keys are taken, before the mark or with it.
+
+start  one message: claim and mark in one commit
+claim  a batch: the keys of all in one commit; ``ledger.mark`` then marks each
+"""
 
 from __future__ import annotations
 
@@ -37,28 +41,49 @@ def start(entries: Sequence[Entry], board: Board, *, observing: bool = False) ->
     Raises:
         StaleBoard: a switch was set meanwhile; nothing was written.
     """
-    return database.retrying(partial(_start, entries, board, observing))
+    moved = database.retrying(partial(_take_keys, entries, board, observing, State.IN_FLIGHT))
+    return [entry for entry in moved if entry.state is State.IN_FLIGHT]
 
 
-def _start(entries: Sequence[Entry], board: Board, observing: bool) -> list[Entry]:
+def claim(entries: Sequence[Entry], board: Board, *, observing: bool = False) -> None:
+    """Claim the keys of entries that were taken, of any number of dispatches, in one commit.
+
+    They stay ``claimed`` until their mark. What becomes of an entry whose key another
+    delivery holds is written on it, as by ``start``.
+
+    Args:
+        entries: ``claimed`` by ``take``.
+        board: as of ``start``; whether it still stands is for the mark to say.
+        observing: as of ``start``.
+    """
+    keyed = [entry for entry in entries if entry.key is not None]
+    if keyed:
+        database.retrying(partial(_take_keys, keyed, board, observing, State.CLAIMED))
+
+
+def _take_keys(entries: Sequence[Entry], board: Board, observing: bool, won: State) -> list[Entry]:
+    """Claim, and move what won its key to that state; return the entries that moved."""
     with database.short_transaction() as connection:
-        if statements.lock_generation(connection) != board.generation:
+        found = statements.lock_generation(connection)
+        if won is State.IN_FLIGHT and found != board.generation:
             raise StaleBoard
         now = clock.now(connection)
         waiting = _still_waiting(connection, entries)
-        judged = list(_judged(connection, waiting, board, now, observing))
-        moved = [_move(connection, entry, now) for entry in judged]
-        if any(entry.state is State.DUPLICATE for entry in judged):
-            statements.drop_if_done(connection, entries[0].dispatch)
-    started = []
-    for entry, changed, done in zip(waiting, judged, moved, strict=True):
+        judged = list(_judged(connection, waiting, board, now, observing, won))
+        changed = [pair for pair in zip(waiting, judged, strict=True) if _differ(*pair)]
+        moved = [(entry, ours) for entry, ours in changed if _move(connection, ours, now)]
+        if lost := {ours.dispatch for ours in judged if ours.state is State.DUPLICATE}:
+            statements.drop_if_done(connection, *lost)
+    for entry, ours in moved:
         # Only now, since a transaction that is tried again starts from what stood before.
-        entry.state, entry.rule, entry.reason = changed.state, changed.rule, changed.reason
-        entry.key, entry.frozen, entry.attempt = changed.key, changed.frozen, entry.attempt + 1
-        if done and entry.state is State.IN_FLIGHT:
-            started.append(entry)
-    collisions.alarm(waiting)
-    return started
+        entry.state, entry.rule, entry.reason = ours.state, ours.rule, ours.reason
+        entry.key, entry.frozen, entry.attempt = ours.key, ours.frozen, entry.attempt + 1
+    collisions.alarm(entry for entry, _ in moved)
+    return [entry for entry, _ in moved]
+
+
+def _differ(entry: Entry, judged: Entry) -> bool:
+    return (entry.state, entry.key) != (judged.state, judged.key)
 
 
 def _still_waiting(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> list[Entry]:
@@ -76,12 +101,14 @@ def _judged(
     board: Board,
     now: datetime,
     observing: bool,
+    won: State,
 ) -> Iterator[Entry]:
     """Yield a copy of each entry with what its key makes of it."""
-    keyed = [entry for entry in entries if entry.key is not None]
-    holders = statements.claim(connection, keyed, now) if keyed else {}
+    # Of two messages with one key the first has it.
+    keyed = {entry.key: entry for entry in reversed(entries) if entry.key is not None}
+    holders = statements.claim(connection, list(keyed.values()), now) if keyed else {}
     for entry in entries:
-        judged = replace(entry, state=State.IN_FLIGHT)
+        judged = replace(entry, state=won)
         taken = None if entry.key is None else holders[entry.key]
         if taken and taken.delivery != entry.id and not takeover.evict(connection, entry):
             if observing:
@@ -108,8 +135,10 @@ def _count(connection: BaseDatabaseWrapper, entry: Entry) -> None:
 
 
 def _move(connection: BaseDatabaseWrapper, entry: Entry, now: datetime) -> bool:
+    lease_ends = now + timedelta(seconds=conf.current().lease)
     wakes = {
-        State.IN_FLIGHT: now + timedelta(seconds=conf.current().lease),
+        State.IN_FLIGHT: lease_ends,
+        State.CLAIMED: lease_ends,
         State.HELD: clock.never(),
         State.DUPLICATE: None,
     }

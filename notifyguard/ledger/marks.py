@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notifyguard import clock, database
+from notifyguard import clock, conf, database
 from notifyguard.decision import State
 from notifyguard.ledger import at_once, retries, rows, statements
 from notifyguard.ledger.entry import Entry
@@ -29,7 +29,7 @@ def mark(
         entries: claimed by this process.
         generation: of the board their decision was made under.
         confirming: entries of the message before, with their outcome, written in
-            the same commit.
+            the same commit. Their message, if it is kept, is left to ``queue.drop_done``.
 
     Returns:
         The entries that this process may hand over now. One that is missing was
@@ -63,13 +63,17 @@ def confirm(entries: Sequence[Entry], *, unmarked: bool = False) -> None:
     at = clock.now(connection)
     states = (*_MARKED, State.CLAIMED, State.FAILED) if unmarked else _MARKED
 
+    kept = {entry.dispatch for entry in entries if entry.frozen}
+
     def write() -> None:
         # A savepoint inside the caller's transaction: its work must not die of our update.
-        if _is_one_update(entries) and not connection.in_atomic_block:
+        if _is_one_update(entries) and not kept and not connection.in_atomic_block:
             _confirm(connection, entries, at, states)
             return
         with database.short_transaction():
             _confirm(connection, entries, at, states)
+            if kept:
+                statements.drop_if_done(connection, *kept)
 
     database.retrying(write)
 
@@ -79,10 +83,14 @@ def _mark(
 ) -> tuple[set[UUID], int | None]:
     connection = database.connection()
     at = clock.now(connection)
+    lease_ends = at + timedelta(seconds=conf.current().lease) if entries[0].frozen else None
     if connection.vendor == "postgresql" and _is_one_update(confirming):
         wake_at = _wakes(confirming[0]) if confirming else None
         found, moved, changed = at_once.mark(
-            connection, entries, generation, at, confirming=confirming, wake_at=wake_at
+            *(connection, entries, generation, at),
+            lease_ends=lease_ends,
+            confirming=confirming,
+            wake_at=wake_at,
         )
         _say_if_late(confirming, changed)
         return moved, found
@@ -92,7 +100,7 @@ def _mark(
         found = statements.lock_generation(connection)
         moved = set()
         if found == generation:
-            moved = statements.mark(connection, entries, at)
+            moved = statements.mark(connection, entries, at, lease_ends)
     return moved, found
 
 
@@ -109,8 +117,6 @@ def _confirm(
             # What somebody resolved meanwhile keeps its key, if they found that it had left.
             ended = group if changed == len(group) else rows.failed(connection, group)
             rows.free(connection, ended)
-    for dispatch in {entry.dispatch for entry in entries if entry.frozen}:
-        statements.drop_if_done(connection, dispatch)
 
 
 def _say_if_late(entries: Sequence[Entry], changed: int) -> None:
@@ -131,8 +137,8 @@ def _wakes(outcome: Entry) -> datetime | None:
 
 
 def _is_one_update(entries: Sequence[Entry]) -> bool:
-    """Tell whether all is said by one UPDATE: one outcome, no key to free, nothing kept."""
-    frees = any((entry.state is State.FAILED and entry.key) or entry.frozen for entry in entries)
+    """Tell whether all is said by one UPDATE: one outcome, no key to free."""
+    frees = any(entry.state is State.FAILED and entry.key for entry in entries)
     return not frees and len(_by_outcome(entries)) <= 1
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
+from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, QuerySet
@@ -50,10 +51,12 @@ def put_back(
         "wake_at": clock.never() if state in (State.HELD, State.UNCERTAIN) else None,
     }
     database.retrying(partial(_change, waiting, entries, values, frees=not takes_key))
+    for entry in entries:
+        entry.state = state
 
 
-def give_back(taken: Sequence[Delivery]) -> None:
-    """Queue taken rows again that nobody has begun to deliver: another sweeper may have them."""
+def give_back(taken: Sequence[Entry]) -> None:
+    """Queue taken entries again that nobody has begun to deliver: another sweeper may have them."""
     connection = database.connection()
     claimed = rows.deliveries(connection).filter(state=State.CLAIMED)
     values = {
@@ -64,9 +67,23 @@ def give_back(taken: Sequence[Delivery]) -> None:
     database.retrying(partial(_change, claimed, taken, values))
 
 
+def drop_done(dispatches: Collection[UUID]) -> None:
+    """Delete the messages that are kept for dispatches of which nothing waits any more.
+
+    For those whose outcome was written by ``ledger.mark``. What a process that died has
+    left behind is deleted by ``prune``.
+    """
+
+    def drop() -> None:
+        with database.short_transaction() as connection:
+            statements.drop_if_done(connection, *dispatches)
+
+    database.retrying(drop)
+
+
 def _change(
     found: QuerySet[Delivery, Delivery],
-    ours: Sequence[Entry | Delivery],
+    ours: Sequence[Entry],
     values: Mapping[str, object],
     *,
     frees: bool = False,

@@ -29,7 +29,7 @@ CONTENT = "notifyguard_frozencontent"
 WITHOUT_BODY = ("cancelled", "suppressed")
 """Rules that discard for good: nobody could want it back."""
 
-MARK = "state = %s, changed_at = %s, instance = %s, message_id = %s"
+MARK = "state = %s, changed_at = %s, instance = %s, message_id = %s, wake_at = %s"
 CONFIRM = "state = %s, rule = %s, reason = %s, changed_at = %s, wake_at = %s"
 
 # Changes nothing and locks the claim that was met, so that it stays until the commit.
@@ -134,7 +134,12 @@ def claim(
         }
 
 
-def mark(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime) -> set[UUID]:
+def mark(
+    connection: BaseDatabaseWrapper,
+    entries: Sequence[Entry],
+    at: datetime,
+    wake_at: datetime | None,
+) -> set[UUID]:
     """Move claimed entries of one message to ``in_flight``; return those that moved.
 
     ``Delivery.objects.filter(id, attempt, state="claimed").update(…)``.
@@ -143,16 +148,15 @@ def mark(connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime
         connection: in a transaction that has locked the generation and found it unchanged.
         entries: of one message.
         at: the time by the database's clock.
+        wake_at: when their lease ends, if their message is kept.
     """
     moved = set()
-    moment = connection.ops.adapt_datetimefield_value(at)
+    adapt = connection.ops.adapt_datetimefield_value
+    values = [State.IN_FLIGHT.value, adapt(at), instance(), entries[0].message_id, adapt(wake_at)]
     with connection.cursor() as cursor:
         for entry in entries:
             where, parameters = matching(connection, [entry], (State.CLAIMED,))
-            cursor.execute(
-                f"UPDATE {DELIVERY} SET {MARK} WHERE {where}",
-                [State.IN_FLIGHT.value, moment, instance(), entry.message_id, *parameters],
-            )
+            cursor.execute(f"UPDATE {DELIVERY} SET {MARK} WHERE {where}", [*values, *parameters])
             if cursor.rowcount == 1:
                 moved.add(entry.id)
     return moved
@@ -183,25 +187,30 @@ def confirm(
         return int(cursor.rowcount)
 
 
-def drop_if_done(connection: BaseDatabaseWrapper, dispatch: UUID) -> None:
-    """Delete the message that is kept for a dispatch of which nothing waits any more.
+def drop_if_done(connection: BaseDatabaseWrapper, *dispatches: UUID) -> None:
+    """Delete the messages that are kept for dispatches of which nothing waits any more.
 
     Nor was discarded, save by the code that sent it: that can be undone until its
-    body is pruned. ``FrozenMessage.objects.filter(~Exists(…), dispatch=…).delete()``, and
-    if there was one ``FrozenContent.objects.filter(dispatch=…).delete()``.
+    body is pruned. ``FrozenMessage.objects.filter(~Exists(…), dispatch__in=…).delete()``,
+    and if there was one ``FrozenContent.objects.filter(~Exists(…), dispatch__in=…).delete()``.
     """
+    keys = [_uuid(connection, dispatch) for dispatch in sorted(dispatches, key=str)]
+    among = ", ".join(["%s"] * len(keys))
     wanted = (*OPEN_STATES, State.DISCARDED)
-    marks = ", ".join(["%s"] * len(wanted))
-    key = _uuid(connection, dispatch)
+    states = ", ".join(["%s"] * len(wanted))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {FROZEN} WHERE dispatch = %s AND NOT EXISTS ("
-            f"SELECT 1 FROM {DELIVERY} WHERE dispatch = %s AND state IN ({marks})"
-            " AND rule NOT IN (%s, %s))",
-            [key, key, *(state.value for state in wanted), *WITHOUT_BODY],
+            f"DELETE FROM {FROZEN} WHERE dispatch IN ({among}) AND NOT EXISTS ("
+            f"SELECT 1 FROM {DELIVERY} WHERE {DELIVERY}.dispatch = {FROZEN}.dispatch"
+            f" AND state IN ({states}) AND rule NOT IN (%s, %s))",
+            [*keys, *(state.value for state in wanted), *WITHOUT_BODY],
         )
         if cursor.rowcount:
-            cursor.execute(f"DELETE FROM {CONTENT} WHERE dispatch = %s", [key])
+            cursor.execute(
+                f"DELETE FROM {CONTENT} WHERE dispatch IN ({among}) AND NOT EXISTS ("
+                f"SELECT 1 FROM {FROZEN} WHERE {FROZEN}.dispatch = {CONTENT}.dispatch)",
+                keys,
+            )
 
 
 def kept_bytes(

@@ -15,7 +15,7 @@ import notifyguard
 from notifyguard import sweeper
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotFreeze, InTransaction, LedgerUnavailable
-from notifyguard.gate import failures
+from notifyguard.gate import failures, taken
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import MessageFactory
 from tests.mailbox import batch, letter, outcomes, rows, states, use_backend
@@ -202,9 +202,9 @@ def test_a_cancel_that_is_rolled_back_was_none(mailbox):
 def test_cancel_wins_over_a_sweeper_that_has_taken_it(mailbox):
     reminder().send()
     come_due()
-    taken = notifyguard.ledger.queue.take(10)
+    in_hand = notifyguard.ledger.queue.take(10)
     assert notifyguard.cancel(type=TYPE, key="42") == 1
-    sweeper._deliver(taken[0].dispatch, taken)
+    list(taken.deliver(in_hand))
     assert mailbox.accepted() == []
     assert states() == ["discarded"]
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from notifyguard import ledger, sweeper, switchboard
 from notifyguard.decision import State
-from notifyguard.gate import kept
+from notifyguard.gate import taken
 from notifyguard.ledger import departure, leases, queue
 from notifyguard.models import Claim, Delivery, FrozenMessage, Sweep
 from tests.factories import DeliveryFactory
@@ -36,14 +36,14 @@ def let_an_hour_pass():
     Delivery.objects.update(created_at=then, changed_at=then, wake_at=then)
 
 
-def taken():
+def in_hand():
     """What a sweeper has in hand that has stopped to think."""
     return [ledger.rows.entry_of(row) for row in queue.take(10)]
 
 
 def test_a_key_whose_row_another_has_ended_stays_free(mailbox):
     queued("refuse-550@example.com")
-    slow = taken()
+    slow = in_hand()
     let_an_hour_pass()
     sweeper.sweep()
     assert states() == ["failed"]
@@ -54,12 +54,12 @@ def test_a_key_whose_row_another_has_ended_stays_free(mailbox):
 
 def test_what_another_has_sent_meanwhile_is_not_sent_again(mailbox):
     queued("ann@example.com")
-    slow = taken()
+    slow = queue.take(10)
     frozen = FrozenMessage.objects.get()
     let_an_hour_pass()
     assert sweeper.sweep().delivered == 1
     frozen.save(force_insert=True)  # the slow one has read it already
-    kept.deliver_taken(slow[0].dispatch, slow)
+    list(taken.deliver(slow))
     assert mailbox.recipients() == ["ann@example.com"]
     assert states() == ["sent"]
     assert Claim.objects.get().duplicates == 0
@@ -67,7 +67,7 @@ def test_what_another_has_sent_meanwhile_is_not_sent_again(mailbox):
 
 def test_what_a_person_has_discarded_meanwhile_keeps_its_key_as_the_person_left_it(mailbox):
     queued("ann@example.com")
-    slow = taken()
+    slow = in_hand()
     queue.put_back(slow, rule="thaw", reason="somebody must look", state=State.HELD)
     deed("discard-held", "--all-rules", "--yes")
     assert departure.start(slow, switchboard.board()) == []
