@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
 import django
 
@@ -21,17 +22,14 @@ INSTALLED_APPS = [CONTENDER if QUEUE != SMTP else "notifyguard"]
 POST_OFFICE: dict[str, object] = {"RETRY_INTERVAL": timedelta(0)}
 MAILER_EMAIL_BACKEND = SMTP
 MAILER_USE_FILE_LOCK = False
-# django-mailer knows no MAILERS.
 if django.VERSION >= (6, 1) and CONTENDER != "mailer":
+    _SERVER: Any = {"OPTIONS": {"host": HOST, "port": PORT, "timeout": TIMEOUT}}
     MAILERS = {
-        "default": {"BACKEND": QUEUE},
-        "smtp": {"BACKEND": SMTP, "OPTIONS": {"host": HOST, "port": PORT, "timeout": TIMEOUT}},
+        "default": {"BACKEND": QUEUE, **(_SERVER if QUEUE == SMTP else {})},
+        "smtp": {"BACKEND": SMTP, **_SERVER},
     }
-    if QUEUE == SMTP:
-        MAILERS["default"] = MAILERS["smtp"]
     POST_OFFICE["DEFAULT_MAILER"] = "smtp"
 else:
-    if django.VERSION >= (6, 1):
-        del MAILERS  # of the settings above
+    globals().pop("MAILERS", None)  # which django-mailer does not know
     EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = QUEUE, HOST, PORT, TIMEOUT
     POST_OFFICE["BACKENDS"] = {"default": SMTP}
