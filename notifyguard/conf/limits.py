@@ -14,6 +14,8 @@ MOST = 1_000_000
 LONGEST = 366 * UNITS["day"]
 """Seconds of the longest window: each message in it is remembered."""
 
+LONGEST_MOMENT = 5.0
+
 PER_RECIPIENT = "limits"
 PER_TYPE = "type_limits"
 _WRITTEN = re.compile(r"(\d{1,12})\s*/\s*(?:(\d{1,12})\s*)?([A-Za-z]+)")
@@ -35,6 +37,15 @@ class Limit:
     seconds: int
     written: str
     pattern: str = ""
+
+    @property
+    def moment(self) -> float:
+        """Seconds that a delivery may be on its way once it was counted.
+
+        It counts for so much longer than the window: another may reach the server at
+        once, and there, too, no window holds more. What took longer is counted anew.
+        """
+        return min(self.seconds / 100, LONGEST_MOMENT)
 
     def __str__(self) -> str:
         return self.written

@@ -42,6 +42,7 @@ class Case:
         scheduled: its time to leave is yet to come; told when it is judged.
         outcomes: by recipient, what is settled.
         granted: by recipient, what was used up of its limits.
+        granted_at: when, by the monotonic clock; of several times the first.
         blocks: by recipient, the blocks that are in force: ``gate.blocking`` looks.
         key: of the message, whoever it goes to.
         kept: its message is stored; other recipients may be kept back for other reasons.
@@ -55,6 +56,7 @@ class Case:
     aside: dict[Decision, list[Entry]] = field(default_factory=dict)
     outcomes: dict[str, RecipientOutcome] = field(default_factory=dict)
     granted: dict[str, Request] = field(default_factory=dict)
+    granted_at: float = 0.0
     blocks: Mapping[str, Block] = field(default_factory=dict)
     scheduled: bool = False
     kept: bool = False

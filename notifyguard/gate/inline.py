@@ -10,7 +10,7 @@ from django.db import Error as DatabaseFailure
 
 from notifyguard import ledger
 from notifyguard.decision import State
-from notifyguard.gate import failures, late, resending
+from notifyguard.gate import failures, late, quota, resending
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.gate.stopped import failed
@@ -81,6 +81,7 @@ def _send_chunk(passage: Passage, cases: list[Case], board: Board) -> None:
     finally:
         passage.confirm(landed)
         _give_back(cases)
+        quota.settle([case for case in cases if case.settled])
 
 
 def _claim(passage: Passage, cases: list[Case], board: Board) -> list[Entry]:

@@ -59,7 +59,7 @@ def deliver(
                 _deliver_once(passage, case, switchboard.board(fresh=True))
     finally:
         passage.close()
-        quota.give_back([case])
+        quota.settle([case])
         alerts.after_holding(case.held)
 
 

@@ -60,7 +60,7 @@ class Passage:
             send(cases)
         finally:
             self.close()
-            quota.give_back(cases)
+            quota.settle(cases)
             for case in cases:
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
             alerts.after_holding(pair for case in cases for pair in case.held)

@@ -7,7 +7,8 @@ up is given back when it is proven that it did not leave.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from notifyguard import conf
@@ -15,7 +16,7 @@ from notifyguard.decision import Decision, State
 from notifyguard.gate.case import Case
 from notifyguard.gate.late import logger
 from notifyguard.gate.reports import is_only_reported
-from notifyguard.ledger import Entry
+from notifyguard.ledger import Entry, handed_on
 from notifyguard.limiters import MOST, Refusal, Request, limiter_for
 from notifyguard.rules import broken, limits
 from notifyguard.switchboard import Board
@@ -34,18 +35,34 @@ def keep_within(cases: Sequence[Case], board: Board) -> None:
         _set_aside(asked[start : start + MOST], board)
 
 
-def give_back(cases: Iterable[Case]) -> None:
-    """Free what was used up by deliveries that are proven not to have left; never raises."""
+def settle(cases: Iterable[Case]) -> None:
+    """Free what was used up by deliveries that are proven not to have left; never raises.
+
+    Those that left long after they were counted, such as the last of a batch, count from now.
+    """
     unused: list[Request] = []
+    late: list[Request] = []
+    now = time.monotonic()
     for case in cases:
         granted, case.granted = case.granted, {}
-        unused += [granted[recipient] for recipient in granted if _did_not_leave(case, recipient)]
-    for start in range(0, len(unused), MOST):
+        since = now - case.granted_at
+        for recipient, request in granted.items():
+            if _did_not_leave(case, recipient):
+                unused.append(request)
+            elif since > min(quota.limit.moment for quota in request.quotas):
+                late.append(request)
+    if unused or late:
+        limiter = limiter_for(conf.current())
+        _tell(limiter.refund, unused, "given back")
+        _tell(limiter.renew, late, "counted anew")
+
+
+def _tell(deed: Callable[[Sequence[Request]], None], requests: list[Request], done: str) -> None:
+    for start in range(0, len(requests), MOST):
         try:
-            limiter_for(conf.current()).refund(unused[start : start + MOST])
+            deed(requests[start : start + MOST])
         except Exception as error:  # any: a limiter may be anybody's code
-            name = type(error).__name__
-            logger.error("notifyguard: a limit could not be given back (%s)", name)
+            logger.error("notifyguard: a limit could not be %s (%s)", done, type(error).__name__)
 
 
 def _set_aside(asked: Sequence[tuple[Case, Entry]], board: Board) -> None:
@@ -75,6 +92,7 @@ def _decided(
         return
     for case, entry, request, refusal in answers:
         if refusal is None:
+            case.granted_at = case.granted_at if case.granted else time.monotonic()
             case.granted[entry.recipient] = request
         else:
             yield entry.id, limits.decision(refusal, case.settings, entry.type)
@@ -112,4 +130,6 @@ def _did_not_leave(case: Case, recipient: str) -> bool:
     outcome = case.outcomes.get(recipient)
     states = [entry.state for entry in case.passing if entry.recipient == recipient]
     state = outcome.state if outcome else next(iter(states), State.FAILED)
+    if outcome and outcome.rule == handed_on.RULE:
+        return False  # a queue took it: it counts from when it was judged
     return state not in (State.IN_FLIGHT, State.SENT, State.UNCERTAIN)

@@ -142,11 +142,11 @@ def _limit_parts(now: datetime) -> list[Part]:
     ]
 
 
-def _longest_window() -> int:
+def _longest_window() -> float:
     """Seconds, at least a week: another process may have longer limits in its settings."""
     types = conf.current().types.values()
     written = [limit for options in types for limit in limits_in(options)]
-    return max([UNITS["week"], *(limit.seconds for limit in written)])
+    return max([UNITS["week"], *(limit.seconds + limit.moment for limit in written)])
 
 
 def _older(model: type[Any], column: str, cutoff: datetime) -> QuerySet[Any, Any]:

@@ -26,6 +26,11 @@ class Quota:
     recipient: str | None = None
     critical: bool = False
 
+    @property
+    def window(self) -> int:
+        """Microseconds for which a delivery counts."""
+        return round((self.limit.seconds + self.limit.moment) * 1_000_000)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -78,6 +83,12 @@ class Limiter(Protocol):
 
     def refund(self, requests: Sequence[Request]) -> None:
         """Free what these deliveries counted, since they did not leave.
+
+        What does not count, or no longer, is passed over.
+        """
+
+    def renew(self, requests: Sequence[Request]) -> None:
+        """Let these deliveries count from this moment: only now have they left.
 
         What does not count, or no longer, is passed over.
         """

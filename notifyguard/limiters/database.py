@@ -58,6 +58,15 @@ class DatabaseLimiter:
         if requests:
             _in_own_transaction(partial(_refund, requests))
 
+    def renew(self, requests: Sequence[Request]) -> None:
+        """Let these deliveries count from now on.
+
+        Raises:
+            DatabaseError: they count from when they did.
+        """
+        if requests:
+            _in_own_transaction(partial(_renew, requests))
+
 
 def _acquire(
     requests: Sequence[Request], from_ledger: bool, connection: BaseDatabaseWrapper
@@ -71,12 +80,23 @@ def _acquire(
 
 
 def _refund(requests: Sequence[Request], connection: BaseDatabaseWrapper) -> None:
-    counting = sorted({counter for each in requests for counter in each.counters}, key=str)
-    there = log.lock_existing(connection, counting)
+    there = log.lock_existing(connection, _counters(requests))
     for request in requests:
         for counter in request.counters:
             if counter in there:
                 log.remove(connection, counter, request.delivery)
+
+
+def _renew(requests: Sequence[Request], connection: BaseDatabaseWrapper) -> None:
+    there = log.lock_existing(connection, _counters(requests))
+    now = log.now(connection)
+    for name, counter in there.items():
+        theirs = {each.delivery for each in requests if name in each.counters}
+        log.renew(connection, name, theirs, max(now, counter.used_at))
+
+
+def _counters(requests: Sequence[Request]) -> list[UUID]:
+    return sorted({counter for each in requests for counter in each.counters}, key=str)
 
 
 class _Books:
@@ -119,10 +139,9 @@ class _Books:
         counter = self._counters[quota.counter]
         place = counter.total - quota.limit.number + 1 + ahead
         at = self._times.get(quota.counter, {}).get(place)
-        window = quota.limit.seconds * MICROSECONDS
-        if at is None or at < self._now[quota.counter] - window:
+        if at is None or at < self._now[quota.counter] - quota.window:
             return None
-        return at + window
+        return at + quota.window
 
     def _refusal(self, quota: Quota) -> Refusal:
         frees = self._frees(quota, self._refused[quota.counter]) or self._frees(quota)

@@ -7,7 +7,7 @@ times. All that a limit of N asks is the time of the entry N places from the end
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -164,12 +164,41 @@ def remove(connection: BaseDatabaseWrapper, counter: UUID, delivery: UUID) -> No
         _execute(connection, f"UPDATE {COUNTER} SET total = total - 1 WHERE counter = %s", [log])
 
 
+def renew(
+    connection: BaseDatabaseWrapper, counter: UUID, deliveries: Collection[UUID], at: int
+) -> None:
+    """Move deliveries to the end of the log of a locked counter, at this time."""
+    log = uuid(connection, counter)
+    found = _execute(
+        connection,
+        f"SELECT min(place) FROM {ENTRY}"
+        f" WHERE counter = %s AND delivery IN ({_marks(list(deliveries))})",
+        [log, *uuids(connection, deliveries)],
+    )
+    first = found[0][0]
+    if first is None:
+        return
+    behind = _entries(connection, counter, "place", first)
+    stay = [entry for entry in behind if entry.delivery not in deliveries]
+    move = [entry._replace(at=at) for entry in behind if entry.delivery in deliveries]
+    moved = [entry._replace(place=first + nth) for nth, entry in enumerate([*stay, *move])]
+    replace(connection, counter, first - 1, moved)
+    _execute(connection, f"UPDATE {COUNTER} SET used_at = %s WHERE counter = %s", [at, log])
+
+
 def since(connection: BaseDatabaseWrapper, counter: UUID, at: int) -> list[Entry]:
     """Return the entries of a counter from this time on, in the order of their places."""
+    return _entries(connection, counter, "at", at)
+
+
+def _entries(
+    connection: BaseDatabaseWrapper, counter: UUID, column: str, least: int
+) -> list[Entry]:
     rows = _execute(
         connection,
-        f"SELECT place, delivery, at FROM {ENTRY} WHERE counter = %s AND at >= %s ORDER BY place",
-        [uuid(connection, counter), at],
+        f"SELECT place, delivery, at FROM {ENTRY}"
+        f" WHERE counter = %s AND {column} >= %s ORDER BY place",
+        [uuid(connection, counter), least],
     )
     return [Entry(counter, place, _as_uuid(delivery), moment) for place, delivery, moment in rows]
 

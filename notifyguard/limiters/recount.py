@@ -15,12 +15,13 @@ from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from notifyguard import conf
 from notifyguard.conf import Limit
 from notifyguard.decision import State
+from notifyguard.ledger.rows import HANDED_ON
 from notifyguard.limiters import log
 from notifyguard.limiters.base import Quota
 from notifyguard.models import Delivery
@@ -59,8 +60,7 @@ def complete(connection: BaseDatabaseWrapper, quotas: Iterable[Quota]) -> None:
 def _complete(
     connection: BaseDatabaseWrapper, name: UUID, counter: log.Counter, theirs: list[Quota], now: int
 ) -> None:
-    longest = max(quota.limit.seconds for quota in theirs)
-    since = now - longest * 1_000_000
+    since = now - max(quota.window for quota in theirs)
     known = log.since(connection, name, since)
     counted = {entry.delivery for entry in known}
     missing = [
@@ -92,7 +92,9 @@ def _left(
 def _handed_over(quota: Quota, since: int) -> QuerySet[Any, Any]:
     """Return the rows that may count, by an index; the newest of a type, as many as matter."""
     at = _moment(since)
-    found = Delivery.objects.filter(state__in=LEFT, changed_at__gte=at)
+    # What a queue has taken was counted then, whenever it sends it.
+    left = Q(state__in=LEFT) | Q(state=State.QUEUED, rule=HANDED_ON)
+    found = Delivery.objects.filter(left, changed_at__gte=at)
     pattern = quota.limit.pattern
     by_type = (
         {"type": pattern} if "*" not in pattern else {"type__startswith": pattern.split("*")[0]}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -43,6 +43,7 @@ SLACK = 10.0
 """Seconds by which ledger and Redis may differ about when a delivery left."""
 
 Answers = Sequence[Refusal | None]
+Requests = Sequence[Request]
 
 logger = logging.getLogger("notifyguard")
 
@@ -78,8 +79,9 @@ class RedisLimiter:
             self._rest(error)
             return self._database.acquire(requests, from_ledger=True)
         self._say_back()
-        if not remembers:
-            return self._both(requests, answers)
+        if not remembers:  # only what the database lets out too
+            refused = self._refused_by_database(requests, answers)
+            return self._overruled(requests, answers, refused)
         if time.monotonic() >= self._looks_at:
             return self._looked_at(requests, answers)
         return list(answers)
@@ -87,9 +89,12 @@ class RedisLimiter:
     def refund(self, requests: Sequence[Request]) -> None:
         """Free what these deliveries counted, wherever that was."""
         self._database.refund(requests)
-        if time.monotonic() < self._rests_until:
-            return
-        self._try_to_remove(requests)
+        self._on_redis(self._remove, requests)
+
+    def renew(self, requests: Sequence[Request]) -> None:
+        """Let these deliveries count from now on, wherever they do."""
+        self._database.renew(requests)
+        self._on_redis(self._move, requests)
 
     def _ask(self, requests: Sequence[Request]) -> tuple[Answers, bool]:
         """Run the script; return its answers, and whether Redis remembers for long enough."""
@@ -119,16 +124,11 @@ class RedisLimiter:
             for quota in request.quotas:
                 # KEYS begin at 1, and the first is not a counter.
                 place = places.setdefault(self._key(quota.counter), len(places) + 2)
-                window = quota.limit.seconds * MICROSECONDS
-                longest = max(longest, window)
-                one += (place, quota.limit.number, window)
+                longest = max(longest, quota.window)
+                one += (place, quota.limit.number, quota.window)
             asked.append(one)
         asked[1] = longest
         return [self._since, *places], _encoded(asked), longest
-
-    def _both(self, requests: Sequence[Request], answers: Answers) -> list[Refusal | None]:
-        """Let out only what the database lets out too: Redis does not know enough yet."""
-        return self._overruled(requests, answers, self._refused_by_database(requests, answers))
 
     def _looked_at(self, requests: Sequence[Request], answers: Answers) -> list[Refusal | None]:
         """Compare with the ledger; what it knows better, Redis has lost."""
@@ -158,7 +158,8 @@ class RedisLimiter:
         self, requests: Sequence[Request], answers: Answers, refused: Mapping[UUID, Refusal]
     ) -> list[Refusal | None]:
         if refused:
-            self._try_to_remove([request for request in requests if request.delivery in refused])
+            overruled = [request for request in requests if request.delivery in refused]
+            self._on_redis(self._remove, overruled)
         pairs = zip(requests, answers, strict=True)
         return [no or refused.get(request.delivery) for request, no in pairs]
 
@@ -169,11 +170,23 @@ class RedisLimiter:
                     pipeline.zrem(self._key(counter), request.delivery.hex)
             pipeline.execute()
 
-    def _try_to_remove(self, requests: Sequence[Request]) -> None:
+    def _move(self, requests: Sequence[Request]) -> None:
+        seconds, microseconds = self._client.time()
+        now = seconds * MICROSECONDS + microseconds
+        with self._client.pipeline(transaction=False) as pipeline:
+            for request in requests:
+                for counter in request.counters:
+                    # XX: what no longer counts is not counted again.
+                    pipeline.zadd(self._key(counter), {request.delivery.hex: now}, xx=True)
+            pipeline.execute()
+
+    def _on_redis(self, deed: Callable[[Requests], None], requests: Requests) -> None:
+        if time.monotonic() < self._rests_until:
+            return
         try:
-            self._remove(requests)
+            deed(requests)
         except Exception as error:  # any, as above
-            self._rest(error)  # they count in Redis though they stay: less leaves, not more
+            self._rest(error)  # what was not removed counts: less leaves, not more
 
     def _key(self, counter: UUID) -> str:
         return self._prefix + counter.hex
@@ -222,9 +235,8 @@ def _connected(location: str, options: Mapping[str, Any]) -> Any:
         # Once more after a lost connection, at once; never after a timeout, which costs.
         "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     }
-    if options["cluster"]:
-        return redis.RedisCluster.from_url(location, **patience)
-    return redis.Redis.from_url(location, **patience)
+    client = redis.RedisCluster if options["cluster"] else redis.Redis
+    return client.from_url(location, **patience)
 
 
 def _numbers(reply: Any) -> list[int]:

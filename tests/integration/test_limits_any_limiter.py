@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 
 from notifyguard import limiters, switchboard
@@ -19,13 +22,16 @@ class Any:
     """A limiter that somebody else wrote."""
 
     def __init__(self, answer):
-        self.answer, self.refunded = answer, []
+        self.answer, self.refunded, self.renewed = answer, [], []
 
     def acquire(self, requests):
         return self.answer(requests)
 
     def refund(self, requests):
         self.refunded += [request.delivery for request in requests]
+
+    def renew(self, requests):
+        self.renewed += [request.delivery for request in requests]
 
 
 @pytest.fixture
@@ -125,3 +131,16 @@ def test_what_left_is_not_refunded_and_what_did_not_is_refunded_once(mailbox, us
     limiter = using(yes)
     letter(ANN).send()
     assert limiter.refunded == []
+
+
+@pytest.mark.parametrize(("seconds", "renewed"), [(2.4, 0), (5.1, 2)])
+def test_what_left_long_after_it_was_counted_counts_from_then(
+    mailbox, using, monkeypatch, seconds, renewed
+):
+    """The last of a slow batch: at the server, too, no window holds more than its limit."""
+    limiter = using(yes)
+    times = itertools.count(step=seconds)
+    monkeypatch.setattr("notifyguard.gate.quota.time", SimpleNamespace(monotonic=times.__next__))
+    many = [letter(ANN), letter(BOB)]
+    assert batch(*many) == 2
+    assert (len(limiter.renewed), limiter.refunded) == (renewed, [])

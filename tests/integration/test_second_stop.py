@@ -620,3 +620,17 @@ def test_a_pass_survives_pickle_json_and_folding(mailbox, type):
 def test_a_header_that_is_no_pass_is_none(mailbox, value):
     message = EmailMessage(headers={PASS_HEADER: value})
     assert passes.read(message, switchboard.board().salt) is None
+
+
+# Limits
+
+
+def test_what_a_queue_took_counts_under_its_limits(queue, settings):
+    settings.NOTIFYGUARD = {"IN_TESTS": "full", "TYPES": {"ticket.*": {"limits": ["1/hour"]}}}
+    enqueue(letter(ANN))
+    enqueue(letter(ANN))
+    assert len(Queue.kept) == 1
+    assert sorted((row.state, row.rule) for row in rows()) == [
+        ("held", "limit"),
+        ("queued", "handed on"),
+    ]
