@@ -108,7 +108,7 @@ class _Batch:
         finally:
             self._passage.confirm(self._landed)
             self._passage.close()
-            quota.give_back(self._cases)
+            quota.settle(self._cases)
             alerts.after_holding(pair for case in self._cases for pair in case.held)
 
     def _deliver_under(self, board: Board) -> Iterator[int]:
