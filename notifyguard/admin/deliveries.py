@@ -9,7 +9,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from notifyguard import conf, database, hold
+from notifyguard import blocked, conf, database, hold
 from notifyguard.admin.asked import day_asked, id_asked, state_asked
 from notifyguard.admin.bodies import BodyPages, find
 from notifyguard.admin.uncertain import UncertainPages
@@ -45,13 +45,13 @@ class DeliveryPages(UncertainPages, BodyPages):
             request,
             "deliveries",
             "Deliveries",
-            subtitle=None,
             term=term,
             asked=request.GET,
             answer=answer,
             told=told(answer.deliveries),
             further=query.urlencode() if answer.further else "",
             states=list(State),
+            blocked=blocked.among([wanted.term]) if "@" in wanted.term else (),
             similar=_similar(wanted.term, answer),
             days=conf.current().retention.deliveries.days,
         )

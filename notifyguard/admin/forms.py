@@ -19,6 +19,16 @@ POSITIONS = {
 }
 
 
+def date_and_time() -> forms.SplitDateTimeWidget:
+    """Return the browser's own fields for a day and a time: no script is needed for them."""
+    return forms.SplitDateTimeWidget(
+        date_attrs={"type": "date", "aria-label": "Date"},
+        time_attrs={"type": "time", "aria-label": "Time"},
+        date_format="%Y-%m-%d",
+        time_format="%H:%M",
+    )
+
+
 class ReasonForm(forms.Form):
     """Why something is done."""
 
@@ -62,12 +72,7 @@ class SwitchForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("pattern", "everything", "sending", "reason", "expires_at")
         field_classes = {"expires_at": forms.SplitDateTimeField}
         widgets = {
-            "expires_at": forms.SplitDateTimeWidget(
-                date_attrs={"type": "date", "aria-label": "Date"},
-                time_attrs={"type": "time", "aria-label": "Time"},
-                date_format="%Y-%m-%d",
-                time_format="%H:%M",
-            ),
+            "expires_at": date_and_time(),
             "reason": forms.Textarea(attrs={"rows": 2, "class": "ng-reason"}),
         }
         labels = {"pattern": "Types", "expires_at": "Until"}

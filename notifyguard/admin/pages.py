@@ -13,7 +13,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from notifyguard import database
-from notifyguard.admin.actors import actor_of
 from notifyguard.exceptions import NotAllowed
 
 SUCCESS = messages.SUCCESS
@@ -58,7 +57,6 @@ class Pages(admin.ModelAdmin):  # type: ignore[type-arg]
                 **self.admin_site.each_context(request),
                 "title": title,
                 "opts": self.opts,
-                "may": {each.name: True for each in actor_of(request).permissions},
                 **context,
             },
         )

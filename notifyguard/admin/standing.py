@@ -23,6 +23,7 @@ TABS = (
     ("Held", "view_heldmessage", "notifyguard_heldmessage_changelist", State.HELD),
     ("Uncertain", "view_delivery", "notifyguard_delivery_uncertain", State.UNCERTAIN),
     ("Releases", "view_release", "notifyguard_release_changelist", None),
+    ("Blocked", "view_blockedaddress", "notifyguard_blockedaddress_changelist", None),
     ("Events", "view_event", "notifyguard_event_changelist", None),
 )
 

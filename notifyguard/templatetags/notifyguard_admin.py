@@ -8,10 +8,14 @@ from typing import Any
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
+from notifyguard import clock, database
 from notifyguard.admin.standing import Standing
 from notifyguard.admin.standing import standing as how_things_stand
 from notifyguard.ledger.story import moment
+
+MINUTE = 60
 
 register = template.Library()
 
@@ -26,6 +30,13 @@ def standing(context: Any) -> Standing:
 def badge(state: str) -> SafeString:
     """Return a state or position as a coloured word; its colour says nothing that it does not."""
     return format_html('<span class="ng-badge ng-{}">{}</span>', state, state.replace("_", " "))
+
+
+@register.filter
+def ago(when: datetime) -> str:
+    """Return how long ago a time was, as a person would say it."""
+    seconds = (clock.now(database.connection()) - when).total_seconds()
+    return f"{timesince(when)} ago" if seconds >= MINUTE else "just now"
 
 
 @register.filter

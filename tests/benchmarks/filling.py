@@ -27,7 +27,7 @@ class _Words:
     """How a database says it; ``i`` is the number of the row."""
 
     series: str
-    hexadecimal: str  # of i, 12 digits: begins an identifier that grows with time
+    hexadecimal: str  # of its time in milliseconds, 12 digits: identifiers begin so
     digest: str  # 32 hexadecimal digits that have nothing to do with their neighbours
     uuid: str
     text: str
@@ -37,7 +37,8 @@ class _Words:
 _VENDORS = {
     "postgresql": _Words(
         series="generate_series({first}, {last}) AS s(i)",
-        hexadecimal="lpad(to_hex(i), 12, '0')",
+        hexadecimal="lpad(to_hex((extract(epoch FROM now())::bigint - ({rows} - i + 60)) * 1000)"
+        ", 12, '0')",
         digest="md5(i::text)",
         uuid="({})::uuid",
         text="'{}' || {} || '{}'",
@@ -45,7 +46,7 @@ _VENDORS = {
     ),
     "mysql": _Words(
         series="(SELECT seq AS i FROM seq_{first}_to_{last}) AS s",
-        hexadecimal="lower(lpad(hex(i), 12, '0'))",
+        hexadecimal="lower(lpad(hex((unix_timestamp() - ({rows} - i + 60)) * 1000), 12, '0'))",
         digest="md5(i)",
         uuid="{}",
         text="concat('{}', {}, '{}')",
@@ -54,7 +55,7 @@ _VENDORS = {
     "sqlite": _Words(
         series="(WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n"
         " WHERE i < {last}) SELECT i FROM n) AS s",
-        hexadecimal="printf('%012x', i)",
+        hexadecimal="printf('%012x', (strftime('%s', 'now') - ({rows} - i + 60)) * 1000)",
         digest="md5(CAST(i AS text))",  # Django's: SQLite has none
         uuid="{}",
         text="'{}' || {} || '{}'",
@@ -63,24 +64,25 @@ _VENDORS = {
 }
 
 
-def fill(rows: int) -> None:
+def fill(rows: int, *, by_hand: bool = True) -> None:
     """Add so many deliveries, with their claims, and as many rows to the table by hand."""
+    statements = (_DELIVERY, _CLAIM, _BY_HAND)[: 3 if by_hand else 2]
     for first in range(1, rows + 1, STEP):
         last = min(first + STEP - 1, rows)
-        for statement in (_DELIVERY, _CLAIM, _BY_HAND):
+        for statement in statements:
             with connection.cursor() as cursor:
                 cursor.execute(statement.format(**_parts(first, last, rows)))
         print(f"filled {last:,} of {rows:,} rows", flush=True)
     if rows:
-        _settle()
+        settle("notifyguard_delivery", "notifyguard_claim", *(["by_hand"] if by_hand else []))
 
 
 def _parts(first: int, last: int, rows: int) -> dict[str, str]:
     words = _VENDORS[connection.vendor]
-    digest = words.digest
+    digest, hexadecimal = words.digest, words.hexadecimal.format(rows=rows)
     return {
         "series": words.series.format(first=first, last=last),
-        "delivery": words.uuid.format(_uuid(words.hexadecimal, digest, "7")),
+        "delivery": words.uuid.format(_uuid(hexadecimal, digest, "7")),
         "key": words.uuid.format(_uuid(f"substr({digest}, 1, 12)", digest, "5")),
         "type": words.text.format("ticket.", "i % 20", ""),
         "recipient": words.text.format("person", "i % 500000", "@example.com"),
@@ -96,9 +98,8 @@ def _uuid(head: str, digest: str, version: str) -> str:
     return " || ".join(parts)
 
 
-def _settle() -> None:
+def settle(*tables: str) -> None:
     """Do what the database would have done by itself long ago."""
-    tables = ("notifyguard_delivery", "notifyguard_claim", "by_hand")
     words = {"postgresql": "VACUUM ANALYZE {}", "mysql": "ANALYZE TABLE {}", "sqlite": "ANALYZE {}"}
     with connection.cursor() as cursor:
         for table in tables:

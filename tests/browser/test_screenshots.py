@@ -7,15 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from notifyguard.models import Delivery, Switch
+from notifyguard.models import Delivery
 from tests.browser import scene
 
-FOLDER = os.environ.get("NOTIFYGUARD_SCREENSHOTS")
+FOLDER = os.environ.get("NOTIFYGUARD_SCREENSHOTS", "")
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.needs("chromium"),
+    pytest.mark.needs("playwright"),
     pytest.mark.skipif(not FOLDER, reason="taken by python -m tests.screenshots"),
 ]
+
+
+@pytest.fixture
+def shot(opened, settings):
+    """Take a picture of a page: ``shot("stopped", "switch/", narrow=True)``."""
+    settings.TIME_ZONE = "UTC"
+    dana = scene.operator()
+
+    def take(name, path, prepare=lambda page: None, **look):
+        page = opened(path, user=dana, **look)
+        prepare(page)
+        page.wait_for_load_state("networkidle")
+        for part in ("nav-sidebar", "toggle-nav-sidebar"):
+            page.evaluate(f"document.getElementById('{part}')?.remove()")
+        page.screenshot(path=Path(FOLDER, f"{name}.png"), full_page=True)
+        return page
+
+    return take
 
 
 @pytest.fixture
@@ -24,34 +43,31 @@ def night(mailbox):
     scene.usual_mail()
     scene.uncertain("bob@example.com", "carol@example.org")
     scene.stop()
-    scene.flood()
+    scene.flood(12)
 
 
-def shot(page, name):
-    page.screenshot(path=Path(str(FOLDER), f"{name}.png"), full_page=True)
+def test_stopped(shot, night):
+    held = Delivery.objects.filter(state="held", recipient="ann@example.com")[0]
+    shot("switches", "switch/")
+    shot("switches-phone", "switch/", narrow=True, dark=True)
+    shot("types", "switch/types/", dark=True)
+    shot("search", "delivery/?q=ann@example.com")
+    shot("held", "heldmessage/")
+    shot("text", f"delivery/{held.id}/text/")
+    shot("uncertain", "delivery/uncertain/", narrow=True)
 
 
-@pytest.mark.parametrize(
-    "look", [{}, {"dark": True}, {"narrow": True}], ids=["light", "dark", "narrow"]
-)
-def test_all(opened, night, look):
-    user = scene.operator()
-    suffix = "-".join(look)
-    row = Delivery.objects.filter(state="held").order_by("id")[0]
-    pages = {
-        "index": "", "switches": "switch/", "switch-set": "switch/set/",
-        "resume": f"switch/{Switch.objects.get().pk}/resume/", "types": "switch/types/",
-        "search": "delivery/?q=ann@example.com", "nothing": "delivery/?q=anm@example.com",
-        "delivery": f"delivery/{row.id}/", "body": f"delivery/{row.id}/text/",
-        "uncertain": "delivery/uncertain/", "held": "heldmessage/", "list": "heldmessage/list/",
-        "events": "event/",
-    }  # fmt: skip
-    page = opened("", user=user, **look)
-    for name, path in pages.items():
-        page.goto(f"{page.url.split('/admin/')[0]}/admin/notifyguard/{path}")
-        shot(page, f"{name}{'-' if suffix else ''}{suffix}")
-        over = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        if over:
-            print("OVERFLOW", name, look, over)
+def test_let_go(shot, night):
+    scene.resume()
+
+    def begin(page):
+        page.get_by_label("Reason").fill("Still of use; the loop is fixed")
+        page.get_by_label("Type 12").fill("12")
+
+    def look_at_canary(page):
+        begin(page)
+        page.get_by_role("button", name="Release").click()
+        page.get_by_text("The canary is out").wait_for()
+
+    shot("release", "heldmessage/release/", begin)
+    shot("canary", "heldmessage/release/", look_at_canary)
