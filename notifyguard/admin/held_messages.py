@@ -15,7 +15,7 @@ from notifyguard.admin import working
 from notifyguard.admin.actors import actor_of
 from notifyguard.admin.choosing import HeldFilter, shown, signed
 from notifyguard.admin.forms import TypedWordForm
-from notifyguard.admin.pages import Pages
+from notifyguard.admin.undoing import UndoingPages
 from notifyguard.exceptions import NotAllowed
 from notifyguard.gate.preview import preview
 from notifyguard.ledger import held, releases
@@ -63,7 +63,7 @@ class ReleaseForm(DeedForm):
 
 
 @admin.register(HeldMessage)
-class HeldPages(Pages):
+class HeldPages(UndoingPages):
     """What is held: to look at, to release, to discard."""
 
     routes = (
@@ -71,6 +71,7 @@ class HeldPages(Pages):
         ("list/", "list"),
         ("release/", "release"),
         ("discard/", "discard"),
+        *UndoingPages.undoing_routes,
     )
 
     def changelist(self, request: HttpRequest) -> HttpResponse:

@@ -19,7 +19,8 @@ pytestmark = [
 NARROW_PAGES = (
     *("", "switch/", "switch/set/", "switch/types/", "delivery/?q=ann@example.com"),
     *("delivery/uncertain/", "heldmessage/", "heldmessage/list/", "heldmessage/release/"),
-    *("heldmessage/discard/", "release/", "event/"),
+    *("heldmessage/discard/", "heldmessage/discarded/", "release/", "event/"),
+    *("blockedaddress/", "blockedaddress/block/"),
 )
 
 

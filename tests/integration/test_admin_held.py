@@ -19,6 +19,8 @@ HELD = reverse("admin:notifyguard_heldmessage_changelist")
 LIST = reverse("admin:notifyguard_heldmessage_list")
 RELEASE = reverse("admin:notifyguard_heldmessage_release")
 DISCARD = reverse("admin:notifyguard_heldmessage_discard")
+DISCARDED = reverse("admin:notifyguard_heldmessage_discarded")
+UNDO = reverse("admin:notifyguard_heldmessage_undo")
 RELEASES = reverse("admin:notifyguard_release_changelist")
 
 
@@ -199,6 +201,19 @@ def test_nothing_to_do_is_said(root, held):
         assert "Nothing is held of what was asked for" in said
 
 
+def test_what_was_discarded_can_be_had_back(root, held):
+    answer(root, f"{DISCARD}?type=ticket.*")
+    groups = root.get(DISCARDED).context["groups"]
+    assert groups == [("ticket.modified", "discarded", 2)]
+    address = f"{UNDO}?type=ticket.modified&rule=discarded"
+    assert root.post(address, {"reason": "x", "word": "3"}).status_code == 200
+    said = told(root.post(address, {"reason": "by mistake", "word": "2"}, follow=True))
+    assert "2 held again; nothing was sent." in said
+    assert states() == ["held", "held", "held"]
+    assert "by mistake" in {event[-1] for event in events()}
+    assert "Nothing is kept" in told(root.get(address, follow=True))
+
+
 # Rights
 
 
@@ -213,5 +228,5 @@ def test_who_may_only_look_moves_nothing(page, held):
 
 def test_strangers_see_nothing(page, held):
     client = page("view_delivery")
-    for address in (HELD, LIST, RELEASE, DISCARD):
+    for address in (HELD, LIST, RELEASE, DISCARD, DISCARDED, UNDO):
         assert client.get(address).status_code == 403

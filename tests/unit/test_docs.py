@@ -24,5 +24,16 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert [page for page in PAGES[1:] if page.name != "index.md" and page not in linked] == []
 
 
+def test_every_picture_is_shown_and_together_they_are_small() -> None:
+    pictures = {*(BASE_DIR / "docs" / "images").iterdir()}
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in LINK.findall(page.read_text())
+    }
+    assert pictures <= shown
+    assert sum(picture.stat().st_size for picture in pictures) < 1_500_000
+
+
 def _index() -> str:
     return (BASE_DIR / "docs" / "index.md").read_text()
