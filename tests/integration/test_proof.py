@@ -33,6 +33,13 @@ def test_no_promise_breaks_under_kills() -> None:
     assert "every promise held" in run.stdout
 
 
+def test_a_release_whose_operators_are_killed_lets_each_message_go_once() -> None:
+    run = proof("release", "--count", "80", "--kills", "6")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "every promise held" in run.stdout
+    assert "80 of 80 let go" in run.stdout
+
+
 # The promise of the speed is these two's; SQLite's file lock has no queue.
 @pytest.mark.needs("postgresql", "mariadb")
 def test_stopped_means_stopped() -> None:

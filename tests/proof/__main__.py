@@ -14,6 +14,11 @@ def main() -> int:
     print(f"{options.run} on {options.db}, {options.protocol} protocol, seed {options.seed}")
     with stage(options.db, options.protocol) as ready:
         # Only now are Django's settings there for the models to be imported.
+        if options.run == "release":
+            from tests.proof import releases
+
+            numbers = (options.count, options.operators, options.kills, options.seed)
+            return releases.run(ready, *numbers)
         from tests.proof import flips, kills
 
         if options.run == "kills":
@@ -29,9 +34,15 @@ def parsed() -> argparse.Namespace:
     flips = runs.add_parser("flips", help="hold and resume everything at full speed")
     flips.add_argument("--processes", type=int, default=8, metavar="N")
     flips.add_argument("--flips", type=int, default=50, metavar="N")
-    for run in (kills, flips):
+    release = runs.add_parser("release", help="operators work off a release and are killed")
+    release.add_argument("--count", type=int, default=1_000, metavar="N", help="messages held")
+    release.add_argument("--operators", type=int, default=2, metavar="N")
+    release.add_argument("--kills", type=int, default=20, metavar="N")
+    release.set_defaults(protocol="guarded")
+    for run in (kills, flips, release):
         run.add_argument("--db", choices=["sqlite", "postgresql", "mariadb"], default="sqlite")
         run.add_argument("--seed", type=int, default=random.randrange(10**6))
+    for run in (kills, flips):
         run.add_argument(
             "--protocol",
             choices=["guarded", "naive"],
