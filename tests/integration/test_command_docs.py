@@ -16,6 +16,7 @@ PAGES = [
     DOCS / "reference/command.md",
     DOCS / "how-to/stop-everything.md",
     DOCS / "how-to/stop-mail.md",
+    DOCS / "how-to/release.md",
     DOCS / "how-to/protect-a-migration.md",
     DOCS / "how-to/uninstall.md",
     BASE_DIR / "README.md",
