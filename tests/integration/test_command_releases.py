@@ -150,13 +150,13 @@ def test_scripts_are_told_how_it_went(five_held):
 
 
 @pytest.fixture
-def told_to_end(monkeypatch):
-    """Told to end while the first message is handed over."""
+def told_to_end(five_held, monkeypatch):
+    """Told to end when the first message has left."""
     monkeypatch.setattr(pace, "PORTION", 2)
     breathed = working_off.Work._breathe
 
     def breathe(work):
-        if work.let_go and states(state=State.SENT):
+        if five_held.accepted():
             os.kill(os.getpid(), signal.SIGINT)
         breathed(work)
 
