@@ -1,6 +1,6 @@
 """The ambient context: what the running code says about the messages it sends.
 
-Context variables travel into coroutines and are reset by token, so blocks nest.
+Context variables travel into coroutines, and each block knows what was around it, so blocks nest.
 Plain threads and executors do not inherit them: wrap the function with ``bind``.
 What the whole process is to suppress comes from its environment: ``NOTIFYGUARD_SUPPRESS``.
 """
@@ -11,8 +11,8 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
-from contextvars import ContextVar, Token
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -57,6 +57,8 @@ class Ambient:
     suppressions: tuple[Suppression, ...] = ()
     notification: Notification | None = None
     task: Task | None = None
+    # As it was before the innermost block, and will be after it.
+    around: Ambient | None = field(default=None, compare=False, repr=False)
 
 
 # The default, and so of every thread too: what a process inherited goes for all of it.
@@ -78,18 +80,14 @@ def suppression_of(type: str) -> Suppression | None:
 
 
 class _Block(ContextDecorator):
-    """A change of the ambient context for a ``with`` block or a decorated function."""
+    """A change of the ambient context, for a block or a function; threads may share one."""
 
     def __init__(self, change: Callable[[Ambient], Ambient]) -> None:
         self._change = change
-        self._tokens: list[Token[Ambient]] = []
-
-    def _recreate_cm(self) -> _Block:
-        # A decorated function may run in many threads at once: a block for each call.
-        return _Block(self._change)
 
     def __enter__(self) -> None:
-        self._tokens.append(_ambient.set(self._change(_ambient.get())))
+        before = _ambient.get()
+        _ambient.set(replace(self._change(before), around=before))
 
     def __exit__(
         self,
@@ -97,7 +95,7 @@ class _Block(ContextDecorator):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _ambient.reset(self._tokens.pop())
+        _ambient.set(_ambient.get().around or _AT_START)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -111,7 +109,7 @@ class _Block(ContextDecorator):
         self.__exit__(exc_type, exc, traceback)
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:  # type: ignore[override]
-        return _wrapped(func, lambda: _Block(self._change))
+        return _wrapped(func, lambda: self)
 
 
 def suppressed(pattern: str = "*", *, reason: str, automatic: bool = False) -> _Block:

@@ -23,7 +23,7 @@ from django.db.models.functions import Greatest
 from notifyguard import clock, conf, database, hold
 from notifyguard.decision import State
 from notifyguard.identity import instance
-from notifyguard.ledger import beside, rows, statements
+from notifyguard.ledger import beside, rows, taking
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Delivery
@@ -161,7 +161,7 @@ def _leaving(
         for entry in leaving:
             entry.attempt = found[entry.id].attempt
         freed = [e for e in leaving if found[e.id].state == State.FAILED and e.key is not None]
-        holders = statements.claim(connection, freed, clock.now(connection)) if freed else {}
+        holders = taking.claim(connection, freed, clock.now(connection)) if freed else {}
         lost = [entry for entry in freed if entry.key and holders[entry.key].delivery != entry.id]
         yield connection, [entry for entry in leaving if entry not in lost]
 

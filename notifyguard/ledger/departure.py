@@ -17,7 +17,7 @@ from django.db.models import F
 from notifyguard import clock, conf, database
 from notifyguard.decision import State
 from notifyguard.identity import instance
-from notifyguard.ledger import collisions, rows, statements, takeover
+from notifyguard.ledger import collisions, rows, statements, takeover, taking
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Claim
@@ -106,7 +106,7 @@ def _judged(
     """Yield a copy of each entry with what its key makes of it."""
     # Of two messages with one key the first has it.
     keyed = {entry.key: entry for entry in reversed(entries) if entry.key is not None}
-    holders = statements.claim(connection, list(keyed.values()), now) if keyed else {}
+    holders = taking.claim(connection, list(keyed.values()), now) if keyed else {}
     for entry in entries:
         judged = replace(entry, state=won)
         taken = None if entry.key is None else holders[entry.key]
@@ -122,7 +122,7 @@ def _judged(
 
 def _hold(connection: BaseDatabaseWrapper, entry: Entry, salt: str, now: datetime) -> None:
     collisions.make_conflict(entry, salt)
-    (holder,) = statements.claim(connection, [entry], now).values()
+    (holder,) = taking.claim(connection, [entry], now).values()
     if holder.delivery != entry.id:
         _count(connection, entry)
 

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from notifyguard.database.committed import SEES_COMMITS
 from notifyguard.decision import OPEN_STATES, State
 from notifyguard.identity import instance
-from notifyguard.ledger.entry import Entry, Taken
+from notifyguard.ledger.entry import Entry
 from notifyguard.models import Delivery
 
 CONTROL = "notifyguard_control"
@@ -31,11 +31,6 @@ WITHOUT_BODY = ("cancelled", "suppressed")
 
 MARK = "state = %s, changed_at = %s, instance = %s, message_id = %s, wake_at = %s"
 CONFIRM = "state = %s, rule = %s, reason = %s, changed_at = %s, wake_at = %s"
-
-# Changes nothing and locks the claim that was met, so that it stays until the commit.
-# Never INSERT IGNORE: it turns a refused value into NULL, and uniqueness is gone.
-_ON_CONFLICT = f"ON CONFLICT (idempotency_key) DO UPDATE SET duplicates = {CLAIM}.duplicates"
-_ON_TAKEN_KEY = {"mysql": "ON DUPLICATE KEY UPDATE duplicates = duplicates"}
 
 
 def lock_generation(connection: BaseDatabaseWrapper) -> int | None:
@@ -92,46 +87,6 @@ def begin(connection: BaseDatabaseWrapper, generation: int, salt: str, at: datet
             f" {taken.get(connection.vendor, 'ON CONFLICT DO NOTHING')}",
             [generation, salt, connection.ops.adapt_datetimefield_value(at)],
         )
-
-
-def claim(
-    connection: BaseDatabaseWrapper, entries: Sequence[Entry], at: datetime
-) -> dict[UUID, Taken]:
-    """Claim the keys of the entries; return who holds each key, locked until the commit.
-
-    ``Claim.objects.bulk_create(…, ignore_conflicts=True)``, but for the lock. Sorted
-    by key: two processes that claim the same keys in different orders deadlock.
-
-    Args:
-        connection: in a transaction.
-        entries: all with a key, no key twice.
-        at: the time by the database's clock.
-    """
-    ordered = sorted(entries, key=lambda entry: str(entry.key))
-    moment = connection.ops.adapt_datetimefield_value(at)
-    rows = [
-        [_uuid(connection, value) for value in (entry.key, entry.id, entry.fingerprint)]
-        for entry in ordered
-    ]
-    values = ", ".join(["(%s, %s, %s, 0, %s)"] * len(rows))
-    marks = ", ".join(["%s"] * len(rows))
-    # A locking read: a plain one may be of a snapshot older than the winner's row.
-    lock = " LOCK IN SHARE MODE" if connection.vendor == "mysql" else ""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {CLAIM} (idempotency_key, delivery, fingerprint, duplicates, claimed_at)"
-            f" VALUES {values} {_ON_TAKEN_KEY.get(connection.vendor, _ON_CONFLICT)}",
-            [value for row in rows for value in (*row, moment)],
-        )
-        cursor.execute(
-            f"SELECT idempotency_key, delivery, fingerprint FROM {CLAIM}"
-            f" WHERE idempotency_key IN ({marks}){lock}",
-            [row[0] for row in rows],
-        )
-        return {
-            _as_uuid(key): Taken(_as_uuid(delivery), content and _as_uuid(content))
-            for key, delivery, content in cursor.fetchall()
-        }
 
 
 def mark(
@@ -194,7 +149,7 @@ def drop_if_done(connection: BaseDatabaseWrapper, *dispatches: UUID) -> None:
     body is pruned. ``FrozenMessage.objects.filter(~Exists(…), dispatch__in=…).delete()``,
     and if there was one ``FrozenContent.objects.filter(~Exists(…), dispatch__in=…).delete()``.
     """
-    keys = [_uuid(connection, dispatch) for dispatch in sorted(dispatches, key=str)]
+    keys = [stored_uuid(connection, dispatch) for dispatch in sorted(dispatches, key=str)]
     among = ", ".join(["%s"] * len(keys))
     wanted = (*OPEN_STATES, State.DISCARDED)
     states = ", ".join(["%s"] * len(wanted))
@@ -245,7 +200,7 @@ def matching(
     """Return the condition that rows are still as these entries left them, and its parameters."""
     by_attempt: dict[int, list[Any]] = {}
     for entry in entries:
-        by_attempt.setdefault(entry.attempt, []).append(_uuid(connection, entry.id))
+        by_attempt.setdefault(entry.attempt, []).append(stored_uuid(connection, entry.id))
     alike = [
         f"(attempt = %s AND {DELIVERY}.id IN ({', '.join(['%s'] * len(ids))}))"
         for ids in by_attempt.values()
@@ -257,11 +212,8 @@ def matching(
     return f"state IN ({among}) AND ({' OR '.join(alike)})", parameters
 
 
-def _uuid(connection: BaseDatabaseWrapper, value: UUID | None) -> Any:
+def stored_uuid(connection: BaseDatabaseWrapper, value: UUID | None) -> Any:
+    """Return a UUID as this database stores it."""
     if value is None or connection.features.has_native_uuid_field:
         return value
     return value.hex
-
-
-def _as_uuid(value: Any) -> UUID:
-    return value if isinstance(value, UUID) else UUID(str(value))

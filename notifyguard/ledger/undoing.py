@@ -14,7 +14,7 @@ from django.db.models import F
 from notifyguard import clock, database
 from notifyguard.actor import Actor, Permission
 from notifyguard.decision import State
-from notifyguard.ledger import deeds, rows, statements
+from notifyguard.ledger import deeds, rows, statements, taking
 from notifyguard.ledger.choice import Choice, Held, matching, narrowed
 from notifyguard.ledger.entry import Entry
 from notifyguard.models import FrozenMessage
@@ -134,7 +134,7 @@ def _with_keys(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> lis
         if entry.key is not None:
             keyed.setdefault(entry.key, entry)
     now = clock.now(connection)
-    holders = statements.claim(connection, list(keyed.values()), now) if keyed else {}
+    holders = taking.claim(connection, list(keyed.values()), now) if keyed else {}
     return [
         entry.id
         for entry in entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection, transaction
 
+from notifyguard.models import Claim
 from tests.mailbox import batch, doorbell, letter, states, use_server, watched_traffic
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,6 +73,15 @@ def test_the_claims_of_a_keyed_batch_are_one_look_and_one_commit():
     looks_and_claims = [sql for sql in traffic.statements if "notifyguard_claim" in sql]
     # Elsewhere: the look, the insert, and the read of who holds what.
     assert len(looks_and_claims) == on(postgresql=2, others=3), looks_and_claims
+
+
+def test_the_duplicates_of_a_message_are_counted_in_one_commit():
+    people = [f"person{number}@example.com" for number in range(10)]
+    letter(*people, key="1", subject="one").send()
+    with watched_traffic() as traffic:
+        assert letter(*people, key="1", subject="one").send() == 0
+    assert traffic.commits == on(mysql=10, others=1)
+    assert set(Claim.objects.values_list("duplicates", flat=True)) == {1}
 
 
 def test_a_deferred_message_writes_two_rows_in_the_callers_transaction():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from django.core.mail import EmailMessage
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from notifyguard import clock, ledger, sweeper, switchboard
 from notifyguard.decision import State
-from notifyguard.ledger import departure, leases
+from notifyguard.ledger import departure, leases, queue
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import ClaimFactory, DeliveryFactory
 from tests.mailbox import batch, letter, rows, states
@@ -103,6 +103,28 @@ def test_sweepers_in_parallel_deliver_each_once(mailbox):
             started.start(sweep)
         assert sum(started.wait()) == 20
     assert mailbox.recipients() == sorted(f"person{number}@example.com" for number in range(20))
+
+
+@pytest.mark.needs("postgresql", "mariadb")
+def test_a_sweeper_does_not_wait_for_rows_that_another_has_locked(mailbox):
+    queue_up(3)
+    age()
+    locked, done = Event(), Event()
+
+    def other_sweeper():
+        with transaction.atomic():
+            first = Delivery.objects.order_by("wake_at").select_for_update()[:1]
+            assert len(first) == 1
+            locked.set()
+            assert done.wait(TIMEOUT)
+
+    with threads(1) as started:
+        started.start(other_sweeper)
+        assert locked.wait(TIMEOUT)
+        try:
+            assert len(queue.take(10)) == 2
+        finally:
+            done.set()
 
 
 def test_the_sweeper_goes_on_after_a_message_that_fails(mailbox):

@@ -101,6 +101,23 @@ def test_tasks_of_one_loop_do_not_share_what_each_says():
     assert asyncio.run(main()) == ["one", "two"]
 
 
+def test_a_block_that_is_made_once_may_be_entered_by_many_threads_at_once():
+    quiet, meeting = suppressed(reason="backfill"), Barrier(2, timeout=10)
+
+    def enter_and_leave(first):
+        with quiet:
+            meeting.wait()
+            inside = reason_for()
+            if not first:
+                meeting.wait()
+        if first:
+            meeting.wait()
+        return inside, reason_for()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(enter_and_leave, [True, False])) == [("backfill", None)] * 2
+
+
 def test_a_thread_knows_nothing_unless_it_is_bound():
     with ThreadPoolExecutor(1) as pool, suppressed(reason="backfill"):
         assert pool.submit(reason_for).result() is None
