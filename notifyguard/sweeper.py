@@ -19,6 +19,9 @@ from notifyguard.models import Delivery
 BATCH = 100
 """Deliveries that one sweeper takes at a time, so that a crash leaves few to wait."""
 
+LOOK = 60
+"""Seconds after which a long sweep ends leases once more; that it does says that it runs."""
+
 
 @dataclass(slots=True)
 class Swept:
@@ -50,14 +53,12 @@ def sweep(
             when it says ``False`` the rest is queued again and the sweep ends.
         let_go: called when nothing is due: lets held deliveries go, and returns how many.
     """
-    ended = leases.expire_leases()
-    swept = Swept(
-        uncertain=ended[State.UNCERTAIN],
-        abandoned=ended[State.FAILED],
-        requeued=ended[State.QUEUED],
-        resent=retries.resend(),
-    )
+    swept, looked = Swept(), time.monotonic()
+    _end_leases(swept)
     while go_on(swept.delivered) and (rows := _take(let_go)):
+        if time.monotonic() - looked > LOOK:
+            looked = time.monotonic()
+            _end_leases(swept)
         # Past half of its lease others would soon take this process for dead.
         until = time.monotonic() + conf.current().lease / 2
         with closing(taken.deliver(rows)) as delivered:
@@ -67,6 +68,14 @@ def sweep(
                     break
     alerts.sum_up()
     return swept
+
+
+def _end_leases(swept: Swept) -> None:
+    ended = leases.expire_leases()
+    swept.uncertain += ended[State.UNCERTAIN]
+    swept.abandoned += ended[State.FAILED]
+    swept.requeued += ended[State.QUEUED]
+    swept.resent += retries.resend()
 
 
 def _take(let_go: Callable[[], int]) -> list[Delivery]:

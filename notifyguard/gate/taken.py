@@ -108,7 +108,7 @@ class _Batch:
         finally:
             self._passage.confirm(self._landed)
             self._passage.close()
-            quota.settle(self._cases)
+            quota.settle(message.case for message in self._waiting)
             alerts.after_holding(pair for case in self._cases for pair in case.held)
 
     def _deliver_under(self, board: Board) -> Iterator[int]:
@@ -121,6 +121,7 @@ class _Batch:
             with _held_if_broken(entries):
                 self._hand_over(case, board)
             self._waiting.popleft()
+            quota.settle([case])
             yield len(entries)
 
     def _decide(self, cases: Sequence[Case], board: Board) -> None:

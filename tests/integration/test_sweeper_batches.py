@@ -17,8 +17,8 @@ import notifyguard
 from notifyguard import hold, ledger, sweeper, switchboard
 from notifyguard.decision import State
 from notifyguard.ledger import queue
-from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage
-from tests.factories import RichMessageFactory
+from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage, Sweep
+from tests.factories import DeliveryFactory, RichMessageFactory
 from tests.mailbox import letter, rows, states, watched_traffic
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -219,6 +219,24 @@ def test_past_half_of_its_lease_a_sweeper_takes_the_rest_anew(mailbox, monkeypat
     assert states() == ["sent"] * 3
     assert [row.attempt for row in rows()] == [2, 4, 6]
     assert {row.crashes for row in rows()} == {0}
+
+
+def test_a_long_sweep_ends_leases_meanwhile_and_is_not_taken_for_missing(mailbox, monkeypatch):
+    monkeypatch.setattr(sweeper, "BATCH", 1)
+    seconds = itertools.count(0, sweeper.LOOK + 1)
+    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=partial(next, seconds)))
+    queue_up(*letters(3))
+    long_ago = timezone.now() - timedelta(hours=1)
+
+    def go_on(delivered):
+        if delivered == 1 and not rows(state=State.IN_FLIGHT):
+            Sweep.objects.update(ran_at=long_ago)
+            DeliveryFactory(state=State.IN_FLIGHT, wake_at=long_ago)
+        return True
+
+    swept = sweeper.sweep(go_on)
+    assert (swept.delivered, swept.uncertain) == (3, 1)
+    assert Sweep.objects.get().ran_at > long_ago + timedelta(minutes=50)
 
 
 def test_the_lease_of_what_was_kept_runs_from_its_mark(mailbox):
