@@ -161,6 +161,7 @@ def report(history: History, deaths: Deaths) -> int:
     print(f"accepted   {len(history.envelopes)} envelopes, {len(checker.doubled(history))} doubled")
     print(f"ledger     {', '.join(f'{states[s]} {s}' for s in sorted(states))}")
     print(f"uncertain  {len(uncertain)}, of which {arrived} had been accepted")
+    print(f"given up   {sum(row.given_up for row in history.rows)}, after three deaths")
     for moment, number in sorted(deaths.met.items()):
         print(f"  {number:4} {moment}")
     print(f"steps that nobody died at: {', '.join(deaths.missed()) or 'none'}")
