@@ -21,7 +21,7 @@ from notifyguard.ledger.statements import CLAIM, CONFIRM, CONTROL, DELIVERY, MAR
 
 _LOCKED = f"""control AS MATERIALIZED (
     SELECT generation FROM {CONTROL} WHERE id = 1 FOR SHARE)"""
-# Column and type: a VALUES list needs it where a value may be NULL.
+# Column and type: an array needs it.
 _COLUMNS = (
     ("id", "uuid"),
     ("dispatch", "uuid"),
@@ -47,47 +47,50 @@ _COLUMNS = (
     ("max_age", "interval"),
 )
 _NAMES = tuple(name for name, _ in _COLUMNS)
+_LISTED = ", ".join(_NAMES)
+_PLACES = ", ".join(["%s"] * len(_NAMES))
+_ARRAYS = ", ".join(f"%s::{kind}[]" for _, kind in _COLUMNS)
+
+_CLAIMING = f"""INSERT INTO {CLAIM}
+        (idempotency_key, delivery, fingerprint, duplicates, claimed_at)"""
+_UNCHANGED = f"{CONTROL} WHERE {CONTROL}.id = 1 AND generation = %s FOR SHARE"
+_ONE_WITHOUT_KEY = f"""INSERT INTO {DELIVERY} ({_LISTED})
+    SELECT {_PLACES} FROM {_UNCHANGED} RETURNING id"""
+_ONE_WITH_KEY = f"""WITH claimed AS (
+        {_CLAIMING}
+        SELECT %s, %s, %s, 0, %s FROM {_UNCHANGED}
+        ON CONFLICT (idempotency_key) DO NOTHING RETURNING delivery)
+    INSERT INTO {DELIVERY} ({_LISTED}) SELECT {_PLACES} FROM claimed RETURNING id"""
+_MANY = f"""WITH {_LOCKED},
+    entry ({_LISTED}) AS (SELECT * FROM unnest({_ARRAYS})),
+    claimed AS (
+        {_CLAIMING}
+        SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
+        WHERE generation = %s AND idempotency_key IS NOT NULL ORDER BY idempotency_key
+        ON CONFLICT (idempotency_key) DO NOTHING RETURNING delivery)
+    INSERT INTO {DELIVERY} ({_LISTED})
+    SELECT {_LISTED} FROM entry, control WHERE generation = %s
+        AND (idempotency_key IS NULL OR id IN (SELECT delivery FROM claimed)) RETURNING id"""
 
 
 def record(
     cursor: CursorWrapper, entries: Sequence[Entry], generation: int, at: datetime
-) -> tuple[int | None, set[UUID]]:
+) -> set[UUID]:
     """Claim keys and insert rows in one round trip and one commit.
 
     ``lock_generation``, ``claim`` and ``Delivery.objects.bulk_create`` of the
     winners, as one statement.
 
     Returns:
-        The generation found, and the ids of the rows written: none when the
-        generation is another than the one given.
+        The ids of the rows written: none when the generation is another than the one
+        given. That none was written may have its cause in the keys as well.
     """
-    source, parameters = _source(entries, at)
-    columns = ", ".join(_NAMES)
-    claimed = (
-        f"""claimed AS (
-            INSERT INTO {CLAIM}
-                (idempotency_key, delivery, fingerprint, duplicates, claimed_at)
-            SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
-            WHERE generation = %s AND idempotency_key IS NOT NULL ORDER BY idempotency_key
-            ON CONFLICT (idempotency_key) DO NOTHING
-            RETURNING delivery),"""
-        if any(entry.key for entry in entries)
-        else ""
-    )
-    won = "AND (idempotency_key IS NULL OR id IN (SELECT delivery FROM claimed))" if claimed else ""
-    cursor.execute(
-        f"""WITH {_LOCKED},
-        entry ({columns}) AS {source},
-        {claimed}
-        recorded AS (
-            INSERT INTO {DELIVERY} ({columns})
-            SELECT {columns} FROM entry, control WHERE generation = %s {won}
-            RETURNING id)
-        SELECT generation, ARRAY(SELECT id FROM recorded) FROM control""",
-        [*parameters, *([generation] if claimed else []), generation],
-    )
-    found = cursor.fetchone()
-    return (None, set()) if found is None else (int(found[0]), set(found[1]))
+    if len(entries) > 1:
+        statement, parameters = _recording_many(entries, generation, at)
+    else:
+        statement, parameters = _recording_one(entries[0], generation, at)
+    cursor.execute(statement, parameters)
+    return {row[0] for row in cursor.fetchall()}
 
 
 def mark(
@@ -151,11 +154,13 @@ def count_duplicates(
     whose holder has claimed it but not marked is left out: it may be taken over.
     The count alone is committed without waiting for the disk.
     """
-    among = "= ANY(%s)"
+    among = "= %s"
+    sought: list[Any] = [*keys]
     if len(keys) > 1:
         # Two processes that count on the same keys in different orders deadlock.
         among = f"""IN (SELECT idempotency_key FROM {CLAIM} WHERE idempotency_key = ANY(%s)
             ORDER BY idempotency_key FOR NO KEY UPDATE)"""
+        sought = [[*keys]]
     # The holder by its id alone. As a join, a planner without fresh statistics takes
     # the index on wake_at, which is empty in nearly every row, and reads them all.
     cursor.execute(
@@ -165,21 +170,34 @@ def count_duplicates(
             WHERE id = c.delivery) IS NOT TRUE
         RETURNING idempotency_key, delivery, fingerprint,
             set_config('synchronous_commit', 'off', true)""",
-        [list(keys)],
+        sought,
     )
     return [(key, delivery, fingerprint) for key, delivery, fingerprint, _ in cursor.fetchall()]
 
 
-def _source(entries: Sequence[Entry], at: datetime) -> tuple[str, list[Any]]:
-    """Return where the rows come from, and its parameters: one for each column."""
-    columns = list(zip(*(_values(entry, at) for entry in entries), strict=True))
-    if len(entries) == 1:
-        # Read where it stands: a fifth less time than by arrays.
-        row = ", ".join(f"%s::{kind}" for _, kind in _COLUMNS)
-        return f"NOT MATERIALIZED (VALUES ({row}))", [column[0] for column in columns]
-    # Arrays: a value list takes a parameter for each value, of which there may be 65,535.
-    arrays = ", ".join(f"%s::{kind}[]" for _, kind in _COLUMNS)
-    return f"(SELECT * FROM unnest({arrays}))", [list(column) for column in columns]
+def _recording_one(entry: Entry, generation: int, at: datetime) -> tuple[str, list[Any]]:
+    """Return the statement that records one entry, and its parameters.
+
+    As short as can be: to plan it costs more than to run it, and a pooler lets nobody
+    prepare it.
+    """
+    values = _values(entry, at)
+    if entry.key is None:
+        return _ONE_WITHOUT_KEY, [*values, generation]
+    claim = (entry.key, entry.id, entry.fingerprint, at, generation)
+    return _ONE_WITH_KEY, [*claim, *values]
+
+
+def _recording_many(
+    entries: Sequence[Entry], generation: int, at: datetime
+) -> tuple[str, list[Any]]:
+    """Return the statement that records several entries, and its parameters.
+
+    Arrays, one for each column: a value list takes a parameter for each value, of which
+    there may be 65,535.
+    """
+    columns = zip(*(_values(entry, at) for entry in entries), strict=True)
+    return _MANY, [*map(list, columns), generation, generation]
 
 
 def _values(entry: Entry, at: datetime) -> list[Any]:

@@ -118,8 +118,8 @@ def _record_at_once(entries: Sequence[Entry], generation: int) -> set[UUID]:
     connection = database.connection()
     at = clock.now(connection)
     with connection.cursor() as cursor:
-        found, won = at_once.record(cursor, entries, generation, at)
-    if found != generation:
+        won = at_once.record(cursor, entries, generation, at)
+    if not won and statements.generation(connection) != generation:
         raise StaleBoard
     return won
 

@@ -9,6 +9,9 @@ from django.db import connection
 STEP = 1_000_000
 """Rows of one statement, so that a large fill can be watched and holds no huge transaction."""
 
+DAYS = 91
+"""What the rows span: 90 days are kept, so there is a day's work for ``prune``."""
+
 _DELIVERY = """INSERT INTO notifyguard_delivery
     (id, dispatch, idempotency_key, type, recipient, state, attempt, rule, reason, origin,
      call_site, task_id, instance, backend, subject, message_id, created_at, changed_at, wake_at)
@@ -31,35 +34,34 @@ class _Words:
     digest: str  # 32 hexadecimal digits that have nothing to do with their neighbours
     uuid: str
     text: str
-    time: str  # one row a second, the last of them a minute ago
+    time: str  # evenly over ``DAYS`` days, the last of them a minute ago
 
 
 _VENDORS = {
     "postgresql": _Words(
         series="generate_series({first}, {last}) AS s(i)",
-        hexadecimal="lpad(to_hex((extract(epoch FROM now())::bigint - ({rows} - i + 60)) * 1000)"
-        ", 12, '0')",
+        hexadecimal="lpad(to_hex(((extract(epoch FROM now()) - ({age})) * 1000)::bigint), 12, '0')",
         digest="md5(i::text)",
         uuid="({})::uuid",
         text="'{}' || {} || '{}'",
-        time="now() - (interval '1 second') * ({rows} - i + 60)",
+        time="now() - (interval '1 second') * ({age})",
     ),
     "mysql": _Words(
         series="(SELECT seq AS i FROM seq_{first}_to_{last}) AS s",
-        hexadecimal="lower(lpad(hex((unix_timestamp() - ({rows} - i + 60)) * 1000), 12, '0'))",
+        hexadecimal="lower(lpad(hex(floor((unix_timestamp() - ({age})) * 1000)), 12, '0'))",
         digest="md5(i)",
         uuid="{}",
         text="concat('{}', {}, '{}')",
-        time="utc_timestamp(6) - INTERVAL ({rows} - i + 60) SECOND",
+        time="utc_timestamp(6) - INTERVAL ({age}) SECOND",
     ),
     "sqlite": _Words(
         series="(WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n"
         " WHERE i < {last}) SELECT i FROM n) AS s",
-        hexadecimal="printf('%012x', (strftime('%s', 'now') - ({rows} - i + 60)) * 1000)",
+        hexadecimal="printf('%012x', CAST((strftime('%s', 'now') - ({age})) * 1000 AS integer))",
         digest="md5(CAST(i AS text))",  # Django's: SQLite has none
         uuid="{}",
         text="'{}' || {} || '{}'",
-        time="datetime('now', '-' || ({rows} - i + 60) || ' seconds')",
+        time="datetime('now', '-' || ({age}) || ' seconds')",
     ),
 }
 
@@ -79,7 +81,8 @@ def fill(rows: int, *, by_hand: bool = True) -> None:
 
 def _parts(first: int, last: int, rows: int) -> dict[str, str]:
     words = _VENDORS[connection.vendor]
-    digest, hexadecimal = words.digest, words.hexadecimal.format(rows=rows)
+    age = f"({rows} - i) * {DAYS * 86_400 / rows} + 60"  # in seconds
+    digest, hexadecimal = words.digest, words.hexadecimal.format(age=age)
     return {
         "series": words.series.format(first=first, last=last),
         "delivery": words.uuid.format(_uuid(hexadecimal, digest, "7")),
@@ -87,7 +90,7 @@ def _parts(first: int, last: int, rows: int) -> dict[str, str]:
         "type": words.text.format("ticket.", "i % 20", ""),
         "recipient": words.text.format("person", "i % 500000", "@example.com"),
         "message_id": words.text.format("<", digest, "@mail.example.com>"),
-        "time": words.time.format(rows=rows),
+        "time": words.time.format(age=age),
     }
 
 

@@ -1,7 +1,7 @@
 """How long the admin's pages take at the server: ``python -m tests.benchmarks.pages``.
 
-The ledger holds a row for each second that led here, 500,000 people and 20 types, and
-what waits for a person: held, uncertain, blocked. A page's time is that of Django's
+The ledger holds what was sent in 91 days, to 500,000 people of 20 types, and what waits
+for a person: held, uncertain. A page's time is that of Django's
 request from first to last byte, database included, templates rendered.
 """
 
