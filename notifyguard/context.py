@@ -150,20 +150,21 @@ def notification(
     key: object = None,
     max_age: timedelta | None = None,
     send_at: datetime | None = None,
+    supersedes: object = None,
 ) -> _Block:
     """Say what is sent inside: its type and, to have it leave once, its key.
 
     Args:
         type: the notification type, ``ticket.modified``.
         key: the idempotency key, for example ``f"ticket:{t.pk}:{t.version}"``.
-        max_age: how long after it was due it may still leave; without it what
-            the settings say of its type.
+        max_age: how long after it was due it may still leave; else what its type says.
         send_at: when it is to leave, with its time zone; ``None`` for at once.
+        supersedes: of those that wait with the same, ``f"ticket:{t.pk}"``, the last leaves.
 
     Raises:
-        TypeError, ValueError: the type, key, age or time cannot be used.
+        TypeError, ValueError: one of them cannot be used.
     """
-    said = notification_of(type, key, max_age, send_at)
+    said = notification_of(type, key, max_age, send_at, supersedes)
     return _Block(lambda ambient: replace(ambient, notification=said))
 
 

@@ -180,8 +180,9 @@ class Delivery(models.Model):
     max_age = models.DurationField(
         null=True, blank=True, help_text=_("How late it may leave, if its message says so.")
     )
-    # Of what is kept alone; by type, recipient and namespace, as a key.
-    supersedes = models.UUIDField(null=True, blank=True)
+    supersedes = models.UUIDField(
+        null=True, blank=True, help_text=_("Of those that wait with the same only the last leaves.")
+    )
     wake_at = models.DateTimeField(null=True, blank=True, db_index=True)
     retries = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text=_("How often it was queued again to be tried again.")
@@ -210,6 +211,7 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["type", "id"], name="notifyguard_type"),
             models.Index(fields=["dispatch"], name="notifyguard_dispatch"),
+            models.Index(fields=["supersedes"], name="notifyguard_supersedes"),
         ]
 
     def __str__(self) -> str:
@@ -260,6 +262,12 @@ class Release(models.Model):
     )
     meant = models.PositiveIntegerField(help_text=_("Deliveries that were meant when it began."))
     let_go = models.PositiveIntegerField(default=0)
+    keeps_repeats = models.BooleanField(
+        default=False, help_text=_("What says the same to the same person leaves all the same.")
+    )
+    folded = models.PositiveIntegerField(
+        default=0, help_text=_("Deliveries that ended in favour of another that leaves.")
+    )
     left = models.PositiveIntegerField(
         default=0, help_text=_("Deliveries that stay held, since a switch stops their type.")
     )
@@ -284,11 +292,15 @@ class Released(models.Model):
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+", db_index=False)
     delivery = models.UUIDField()
+    content = models.UUIDField(
+        null=True, help_text=_("Of type, recipient and what it says: repeats are told by it.")
+    )
 
     class Meta:
         default_permissions = ()
         verbose_name = _("released delivery")
         verbose_name_plural = _("released deliveries")
+        indexes = [models.Index(fields=["release", "content"], name="notifyguard_let_go_content")]
         constraints = [
             models.UniqueConstraint(fields=["release", "delivery"], name="notifyguard_let_go")
         ]

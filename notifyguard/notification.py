@@ -22,6 +22,7 @@ _TYPE_ATTRIBUTE = "_notifyguard_type"
 _KEY_ATTRIBUTE = "_notifyguard_key"
 _MAX_AGE_ATTRIBUTE = "_notifyguard_max_age"
 _SEND_AT_ATTRIBUTE = "_notifyguard_send_at"
+_SUPERSEDES_ATTRIBUTE = "_notifyguard_supersedes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Notification:
         due_at: when it was meant to leave, as the ledger stores times; ``None``
             for when it was sent.
         send_at: when it is to leave, in UTC; ``None`` for at once.
+        supersedes: what makes it one of those of which only the last is of use.
     """
 
     type: str
@@ -43,6 +45,7 @@ class Notification:
     max_age: timedelta | None = None
     due_at: datetime | None = None
     send_at: datetime | None = None
+    supersedes: str | None = None
 
 
 def notification_of(
@@ -50,6 +53,7 @@ def notification_of(
     key: object = None,
     max_age: timedelta | None = None,
     send_at: datetime | None = None,
+    supersedes: object = None,
 ) -> Notification:
     """Return a checked ``Notification``.
 
@@ -59,10 +63,12 @@ def notification_of(
             or a number or UUID that becomes one; ``None`` for no key.
         max_age: how long after it was due it may still leave.
         send_at: when it is to leave, with its time zone; ``None`` for at once.
+        supersedes: of those that wait with the same text, for each recipient, only the
+            last is released. A string, a number or a UUID, as the key.
 
     Raises:
         TypeError: an argument is of a kind that cannot be used.
-        ValueError: type or key is empty, too long, or the type holds a glob or
+        ValueError: type, key or ``supersedes`` is empty, too long, or the type holds a glob or
             a control character; ``max_age`` is not more than 0 or over a century;
             ``send_at`` has no time zone or is over a century away.
     """
@@ -71,6 +77,7 @@ def notification_of(
         None if key is None else _checked_key(key),
         None if max_age is None else _checked_age(max_age),
         send_at=None if send_at is None else _checked_time(send_at),
+        supersedes=None if supersedes is None else _checked_key(supersedes, "supersedes"),
     )
 
 
@@ -81,6 +88,7 @@ def identify(
     key: object = None,
     max_age: timedelta | None = None,
     send_at: datetime | None = None,
+    supersedes: object = None,
 ) -> None:
     """Say on one message what ``notification()`` says for a block.
 
@@ -91,12 +99,13 @@ def identify(
         max_age: how long after it was due it may still leave; ``None`` for what
             its type says.
         send_at: when it is to leave, with its time zone; ``None`` for at once.
+        supersedes: of those that wait with the same text only the last is released.
 
     Raises:
         TypeError: ``message`` is no message; else as ``notification_of``.
         ValueError: as ``notification_of``.
     """
-    checked = notification_of(type, key, max_age, send_at)
+    checked = notification_of(type, key, max_age, send_at, supersedes)
     # Not by its class: a message may be anything that has recipients.
     if inspect.isclass(message) or not callable(getattr(message, "recipients", None)):
         raise TypeError(
@@ -111,6 +120,7 @@ def identify(
     setattr(message, _MAX_AGE_ATTRIBUTE, seconds)
     moment = None if checked.send_at is None else checked.send_at.isoformat()
     setattr(message, _SEND_AT_ATTRIBUTE, moment)
+    setattr(message, _SUPERSEDES_ATTRIBUTE, checked.supersedes)
 
 
 def identified(message: Any) -> Notification | None:
@@ -122,7 +132,13 @@ def identified(message: Any) -> Notification | None:
     max_age = None if seconds is None else timedelta(seconds=float(seconds))
     moment = getattr(message, _SEND_AT_ATTRIBUTE, None)
     send_at = None if moment is None else datetime.fromisoformat(moment)
-    return Notification(type, getattr(message, _KEY_ATTRIBUTE, None), max_age, send_at=send_at)
+    return Notification(
+        type,
+        getattr(message, _KEY_ATTRIBUTE, None),
+        max_age,
+        send_at=send_at,
+        supersedes=getattr(message, _SUPERSEDES_ATTRIBUTE, None),
+    )
 
 
 def _checked_type(type: object) -> str:
@@ -144,23 +160,25 @@ def _checked_type(type: object) -> str:
     return name
 
 
-def _checked_key(key: object) -> str:
+def _checked_key(key: object, argument: str = "key") -> str:
+    name = {"key": "idempotency key"}.get(argument, argument)
     if isinstance(key, (bytes, bytearray, memoryview)):
-        raise TypeError(f"An idempotency key is text, not bytes: {key!r}. Decode it first.")
+        raise TypeError(f"The {name} is text, not bytes: {key!r}. Decode it first.")
     if isinstance(key, bool) or not isinstance(key, (str, int, uuid.UUID)):
         # A model instance, a dict or a tuple would silently key on its repr.
         raise TypeError(
-            f"An idempotency key is a string, a number or a UUID, not {key.__class__.__name__}: "
-            "build one, e.g. key=f'ticket:{ticket.pk}:{ticket.version}'."
+            f"The {name} is a string, a number or a UUID, not {key.__class__.__name__}: "
+            f"build one, e.g. {argument}=f'{_EXAMPLES[argument]}'."
         )
     text = str(key)
     if not text:
-        raise ValueError("The idempotency key is empty; every message would be the same one.")
+        raise ValueError(f"The {name} is empty; every message would be the same one.")
     if len(text) > MAX_KEY_LENGTH:
-        raise ValueError(
-            f"The idempotency key has {len(text)} characters; at most {MAX_KEY_LENGTH} fit."
-        )
+        raise ValueError(f"The {name} has {len(text)} characters; at most {MAX_KEY_LENGTH} fit.")
     return text
+
+
+_EXAMPLES = {"key": "ticket:{ticket.pk}:{ticket.version}", "supersedes": "ticket:{ticket.pk}"}
 
 
 def _checked_age(age: object) -> timedelta:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from notifyguard import database, ledger, switchboard
 from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
+from notifyguard.channels.fingerprint import fingerprint
 from notifyguard.channels.freezing import Frozen, freeze
 from notifyguard.channels.passes import Pass
 from notifyguard.conf import Settings
@@ -99,6 +100,7 @@ class Arrival(Passage):
         for entry in entries:
             stop(entry, decision)
             entry.backend = case.dispatch.backend
+            entry.fingerprint = entry.fingerprint or fingerprint(self.message)
         frozen = replace(freeze(self.message), type=self.given.type)
         if self._own:
             kept = self._record_own(entries, board, frozen)

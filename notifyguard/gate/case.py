@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from notifyguard import clock, database, hold, ledger
+from notifyguard import clock, database, hold
 from notifyguard.channels import email
 from notifyguard.channels.email import Dispatch
 from notifyguard.channels.fingerprint import fingerprint
@@ -15,7 +15,7 @@ from notifyguard.channels.freezing import freeze
 from notifyguard.channels.transport import Receipt, Verdict
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, State
-from notifyguard.gate import namespace
+from notifyguard.gate import keys
 from notifyguard.gate.reports import is_only_reported
 from notifyguard.gate.stopped import stop
 from notifyguard.ledger import Entry, retries
@@ -98,13 +98,14 @@ class Case:
         self.scheduled = self._is_scheduled()
         ask = decide_early if self.scheduled else decide
         content = fingerprint(self.dispatch.message) if self.keyed else None
-        space, broken = namespace.of(self.dispatch, self.settings)
-        self.key = self._key(space, board)
+        space, broken = keys.namespace(self.dispatch, self.settings)
+        self.key = keys.key(self.dispatch, space, board)
         for recipient in self.dispatch.recipients:
             if recipient in self.outcomes:
                 continue
             entry = self._entry(recipient, content)
-            entry.key = self._key(space, board, recipient)
+            entry.key = keys.key(self.dispatch, space, board, recipient)
+            entry.supersedes = keys.supersedes(self.dispatch, space, board, recipient)
             decision = ask(self._candidate(entry, board)) or broken
             if decision is None or is_only_reported(decision, entry, self.settings):
                 self.passing.append(entry)
@@ -152,10 +153,12 @@ class Case:
 
     def freeze(self) -> hold.Frozen | None:
         """Return the message frozen, or ``None`` if it is stored already."""
+        self._know_content()
         return None if self.kept else self.frozen()
 
     def frozen(self) -> hold.Frozen:
         """Return the message frozen; one that leaves later is dated then."""
+        self._know_content()
         date = self.dispatch.notification.send_at if self.scheduled else None
         frozen = freeze(self.dispatch.message, date=date)
         return replace(frozen, key=self.key, type=self.dispatch.notification.type)
@@ -196,6 +199,13 @@ class Case:
     def written(self, recipients: Iterable[str]) -> list[str]:
         """Return the addresses as the message writes them."""
         return [to for recipient in recipients for to in self.dispatch.recipients[recipient]]
+
+    def _know_content(self) -> None:
+        """Write on entries what their message says: repeats among what is kept are told by it."""
+        unknown = [entry for entry in self.unsettled if entry.fingerprint is None]
+        content = fingerprint(self.dispatch.message) if unknown else None
+        for entry in unknown:
+            entry.fingerprint = content
 
     def _leave_out(self, entries: Sequence[Entry]) -> None:
         gone = {entry.recipient for entry in entries}
@@ -240,9 +250,3 @@ class Case:
             scheduled=self.scheduled,
             wakes_at=dispatch.notification.due_at if self.scheduled else None,
         )
-
-    def _key(self, space: str | None, board: Board, *whom: str) -> UUID | None:
-        notification = self.dispatch.notification
-        if notification.key is None or space is None or not board.salt:
-            return None
-        return ledger.key_of(board.salt, space, notification.type, *whom, notification.key)

@@ -21,7 +21,7 @@ from notifyguard.channels.email import Dispatch
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, Sending, State
 from notifyguard.gate.reports import stops
-from notifyguard.ledger import held
+from notifyguard.ledger import folding, held
 from notifyguard.ledger.choice import LATE, PAGE
 from notifyguard.ledger.held import Group, Meant, Totals
 from notifyguard.notification import Notification
@@ -81,13 +81,16 @@ class _Waiting(NamedTuple):
 Finder = Callable[[Meant], Iterator[Finding]]
 
 
-def preview(what: Meant) -> Preview:
+def preview(what: Meant, *, keeps_repeats: bool = False) -> Preview:
     """Tell what a release of this would do now; nothing is changed.
 
     Args:
         what: from ``held.meant``; the same is given to ``releases.begin``.
+        keeps_repeats: as in ``releases.begin``.
     """
     found = [finding for find in FINDERS for finding in find(what)]
+    if keeps_repeats:
+        found = [finding for finding in found if finding.name != folding.REPEAT]
     return Preview(what, held.totals(what), held.groups_of(what), found)
 
 
@@ -138,7 +141,17 @@ def _over_limits(what: Meant, type: str, settings: Settings) -> int:
     return max(over)
 
 
-FINDERS: Sequence[Finder] = (_by_rules, _by_schedule, _by_limits)
+def _by_folding(what: Meant) -> Iterator[Finding]:
+    """What ends in favour of another."""
+    superseded = folding.superseded_among(what.rows())
+    if count := superseded.count():
+        yield Finding(folding.SUPERSEDED, count, "discarded: a later one takes its place")
+    others = what.rows().exclude(id__in=superseded.values("id"))
+    if count := folding.repeats_among(others):
+        yield Finding(folding.REPEAT, count, "discarded: one that says the same leaves")
+
+
+FINDERS: Sequence[Finder] = (_by_folding, _by_rules, _by_schedule, _by_limits)
 """What is looked for, in the order in which it is shown."""
 
 

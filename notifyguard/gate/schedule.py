@@ -17,10 +17,11 @@ def keep(case: Case, board: Board) -> None:
         CannotFreeze: it cannot be kept.
         StaleBoard: a switch was set meanwhile; nothing was written.
     """
+    frozen = case.freeze()
     entries, case.passing = case.passing, []
     for entry in entries:
         entry.state, entry.frozen = State.QUEUED, True
-    won = ledger.record(entries, board.generation, case.freeze())
+    won = ledger.record(entries, board.generation, frozen)
     case.settle(won)
     if won:
         case.returned = 1

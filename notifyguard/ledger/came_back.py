@@ -182,6 +182,7 @@ def _stop(
         rule=first.rule,
         reason=first.reason,
         backend=first.backend,
+        fingerprint=first.fingerprint,
         changed_at=now,
         wake_at=clock.never() if first.state is State.HELD else None,
     )

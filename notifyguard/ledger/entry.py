@@ -66,7 +66,9 @@ class Entry:
         key: its place among the claims, or ``None`` for a message without a key.
         takes_key: its key is taken while it stands. What is discarded may leave it free,
             and takes it when that is undone.
-        fingerprint: of the content, where a conflict must be told from a duplicate.
+        fingerprint: of the content, where a conflict must be told from a duplicate, and of
+            what is kept.
+        supersedes: shared with those of which only the last is released.
         id: its row.
         attempt: the fencing counter; another process that takes over raises it.
         frozen: the message is kept, so that somebody else could send it.
@@ -104,6 +106,7 @@ class Entry:
     doubtful: bool = False
     transient: bool = False
     takes_key: bool = True
+    supersedes: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

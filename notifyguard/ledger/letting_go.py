@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, F, QuerySet, Value, When
 
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import ReleaseState, State
-from notifyguard.ledger import pace, releases, rows, statements
+from notifyguard.ledger import folding, pace, releases, rows, statements
 from notifyguard.ledger.ahead import Ahead
 from notifyguard.ledger.choice import LATE, Held
+from notifyguard.ledger.folding import Leaving
 from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Release, Released
 from notifyguard.switchboard import Board
@@ -53,9 +55,13 @@ def advance(number: int) -> Step:
     board = switchboard.board()
     while True:
         try:
-            return database.retrying(partial(_advance, number, board))
+            step = database.retrying(partial(_advance, number, board))
         except StaleBoard:
             board = switchboard.board(fresh=True)  # a switch was set: it is asked
+            continue
+        if step.let_go or step.wait or not step.goes_on:
+            return step
+        # All that was looked at stays or has ended: what comes next may leave at once.
 
 
 def still_at_work(number: int) -> None:
@@ -124,14 +130,15 @@ def _let_next_go(
         _rest(release, ReleaseState.PAUSED, stopped)
         return Step(goes_on=False)
     leaving = [row for row in page if row.type not in release.stopped_types]
-    count = _queue(connection, release, leaving, now)
+    count = _let_go(connection, release, leaving, now)
     release.cursor, release.left = read[-1].id, release.left + len(page) - len(leaving)
     release.let_go += count
     if count:
         release.let_go_at, release.next_at = now, now + pace.pause(release.rate)
     if count and release.let_go == release.canary:
         _rest(release, ReleaseState.CANARY)
-    return Step(count, release.next_at - now, release.state == ReleaseState.RUNNING)
+    wait = max(release.next_at - now, timedelta(0))
+    return Step(count, wait, release.state == ReleaseState.RUNNING)
 
 
 def _ahead_of(release: Release) -> Ahead:
@@ -160,13 +167,28 @@ def _newly_stopped(release: Release, page: Sequence[Held], board: Board) -> str:
     return ""
 
 
-def _queue(
+def _let_go(
     connection: BaseDatabaseWrapper, release: Release, page: Sequence[Held], now: datetime
 ) -> int:
-    """Move those that are still held to the queue; return how many."""
+    """Queue those that are still held, save what ends in favour of another; return how many."""
     held = releases.meant(release).rows().filter(id__in=[row.id for row in page])
     # Locked one by one in their order, so that two releases of the same do not deadlock.
-    ids = list(held.select_for_update().order_by("id").values_list("id", flat=True))
+    locked = held.select_for_update().order_by("id").values_list(*Leaving._fields)
+    leaving = [Leaving(*values) for values in locked]
+    endings = folding.folded(connection, release, leaving)
+    folding.end(connection, endings, now)
+    release.folded += len(endings)
+    leaving = [each for each in leaving if each.id not in endings]
+    _queue(connection, release, [each.id for each in leaving], now)
+    Released.objects.using(connection.alias).bulk_create(
+        Released(release=release, delivery=each.id, content=each.content) for each in leaving
+    )
+    return len(leaving)
+
+
+def _queue(
+    connection: BaseDatabaseWrapper, release: Release, ids: Sequence[UUID], now: datetime
+) -> None:
     rows.deliveries(connection).filter(id__in=ids).update(
         # Who releases what is shown as late wants it to leave: it is due now.
         # First, since MariaDB assigns one after the other, and the rule changes.
@@ -180,10 +202,6 @@ def _queue(
         changed_at=now,
         wake_at=now,
     )
-    Released.objects.using(connection.alias).bulk_create(
-        Released(release=release, delivery=delivery) for delivery in ids
-    )
-    return len(ids)
 
 
 def _rest(release: Release, state: ReleaseState, note: str = "") -> None:

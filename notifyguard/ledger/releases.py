@@ -63,6 +63,7 @@ def begin(
     rate: int | None = None,
     canary: int = 0,
     by_sweepers: bool = False,
+    keeps_repeats: bool = False,
 ) -> Release:
     """Begin a release; nothing is let go yet.
 
@@ -73,6 +74,7 @@ def begin(
         rate: deliveries a minute at most, all workers together; ``None`` for no limit.
         canary: after so many deliveries it waits for a person; 0 for no canary.
         by_sweepers: sweepers work it off; else whoever calls ``advance``.
+        keeps_repeats: what says the same to the same person leaves all the same.
 
     Returns:
         The release.
@@ -93,6 +95,7 @@ def begin(
         reason=reason[:500],
         actor=actor.name,
         by_sweepers=by_sweepers,
+        keeps_repeats=keeps_repeats,
         rate=rate,
         canary=canary,
         meant=count,

@@ -131,6 +131,8 @@ def _requeue(entries: Sequence[Entry], frozen: hold.Frozen | None) -> list[Entry
                 state=State.QUEUED,
                 attempt=entry.attempt + 1,
                 retries=entry.retries,
+                fingerprint=entry.fingerprint,
+                supersedes=entry.supersedes,
                 rule=entry.rule,
                 reason=entry.reason,
                 changed_at=now,

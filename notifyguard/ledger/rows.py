@@ -28,7 +28,7 @@ WAITING = (State.QUEUED, State.CLAIMED)
 CARRIED = (
     *("id", "dispatch", "key", "fingerprint", "type", "recipient", "state", "attempt"),
     *("rule", "reason", "origin", "call_site", "task_id", "backend", "subject", "message_id"),
-    *("max_age", "retries", "doubtful"),
+    *("max_age", "retries", "supersedes", "doubtful"),
 )
 """What an entry and its row have in common."""
 

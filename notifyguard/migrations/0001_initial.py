@@ -284,7 +284,14 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
-                ("supersedes", models.UUIDField(blank=True, null=True)),
+                (
+                    "supersedes",
+                    models.UUIDField(
+                        blank=True,
+                        help_text="Of those that wait with the same only the last leaves.",
+                        null=True,
+                    ),
+                ),
                 ("wake_at", models.DateTimeField(blank=True, db_index=True, null=True)),
                 (
                     "retries",
@@ -327,6 +334,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(fields=["type", "id"], name="notifyguard_type"),
                     models.Index(fields=["dispatch"], name="notifyguard_dispatch"),
+                    models.Index(fields=["supersedes"], name="notifyguard_supersedes"),
                 ],
             },
         ),
@@ -491,6 +499,20 @@ class Migration(migrations.Migration):
                 ),
                 ("let_go", models.PositiveIntegerField(default=0)),
                 (
+                    "keeps_repeats",
+                    models.BooleanField(
+                        default=False,
+                        help_text="What says the same to the same person leaves all the same.",
+                    ),
+                ),
+                (
+                    "folded",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Deliveries that ended in favour of another that leaves.",
+                    ),
+                ),
+                (
                     "left",
                     models.PositiveIntegerField(
                         default=0,
@@ -521,6 +543,13 @@ class Migration(migrations.Migration):
                 ),
                 ("delivery", models.UUIDField()),
                 (
+                    "content",
+                    models.UUIDField(
+                        help_text="Of type, recipient and what it says: repeats are told by it.",
+                        null=True,
+                    ),
+                ),
+                (
                     "release",
                     models.ForeignKey(
                         db_index=False,
@@ -534,6 +563,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "released delivery",
                 "default_permissions": (),
                 "verbose_name_plural": "released deliveries",
+                "indexes": [
+                    models.Index(fields=["release", "content"], name="notifyguard_let_go_content")
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("release", "delivery"), name="notifyguard_let_go"

@@ -24,6 +24,7 @@ PAGES = [
     DOCS / "how-to/late-mail.md",
     DOCS / "how-to/schedule.md",
     DOCS / "how-to/block-addresses.md",
+    DOCS / "how-to/fold.md",
 ]
 TYPED = re.compile(r"^ *(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
 

@@ -250,7 +250,7 @@ def test_a_switch_of_today_does_not_stop_next_week(mailbox):
 
 def test_a_schedule_that_was_held_does_not_fire_its_backlog_when_resumed(mailbox):
     for number in range(3):
-        reminder(key=number).send()
+        reminder(key=number, subject=f"Soon: {number}").send()
     deed("hold", TYPE)
     come_due()
     sweeper.sweep()

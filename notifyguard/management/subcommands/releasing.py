@@ -40,6 +40,9 @@ def _add_release(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--later", action="store_true", help="only begin it: running sweepers work it off"
     )
+    parser.add_argument(
+        "--keep-repeats", action="store_true", help="send what says the same more than once"
+    )
     known = parser.add_mutually_exclusive_group()
     known.add_argument("--continue", type=positive, metavar="RELEASE", help="go on with a release")
     known.add_argument("--stop", type=positive, metavar="RELEASE", help="end a release")
@@ -62,7 +65,7 @@ def _release(terminal: Terminal, options: Options) -> None:
         return
     why = {} if options["preview"] else why_and_who(options)
     what = choosing.waiting(options, "releases")
-    seen = preview.preview(what)
+    seen = preview.preview(what, keeps_repeats=options["keep_repeats"])
     if not options["json"]:
         previewing.show(terminal, seen)
         choosing.say_what_is_left(terminal, what.choice, "releases")
@@ -78,6 +81,7 @@ def _release(terminal: Terminal, options: Options) -> None:
         rate=options["rate"],
         canary=options["canary"],
         by_sweepers=options["later"],
+        keeps_repeats=options["keep_repeats"],
         **why,
     )
     _work(terminal, begun, options)
@@ -114,7 +118,7 @@ def _say(terminal: Terminal, release: Release, options: Options, text: str) -> N
 
 
 def _refuse_a_choice(options: Options) -> None:
-    for name in ("canary", "rate", "preview", "all_rules", "id"):
+    for name in ("canary", "rate", "keep_repeats", "preview", "all_rules", "id"):
         if options[name]:
             raise misuse(f"--{name.replace('_', '-')} is for a release that is begun.")
     if choosing.filtered(options) != EVERYTHING:

@@ -137,6 +137,7 @@ def facts(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "by_sweepers": release.by_sweepers,
         "meant": release.meant,
         "let_go": release.let_go,
+        "folded": release.folded,
         "left": release.left,
         "note": release.note,
         "outcomes": [
@@ -158,6 +159,8 @@ def _say(terminal: Terminal, release: Release, outcomes: Sequence[Outcome]) -> N
     for each in outcomes:
         by = f" ({each.rule})" if each.state in (State.HELD, State.DISCARDED) else ""
         terminal.say(f"{each.deliveries:,} {HOW_IT_ENDED[each.state]}{by}")
+    if release.folded:
+        terminal.say(f"{release.folded:,} discarded: another takes their place, or says the same")
     if release.left:
         terminal.say(f"{release.left:,} stay held: a switch stops their types")
     if release.state not in ENDED:

@@ -1,0 +1,149 @@
+"""What ends in favour of another when held messages are let go: nobody needs it twice.
+
+    repeat      says the same to the same person as one that this release has let go
+    superseded  the code that sent it said that a later one takes its place, and one waits
+
+Asked under the lock of the release, for the few that are about to go. Each ends as
+``discarded``, and its reason names the one that is left: so it can be had back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from notifyguard import clock, database
+from notifyguard.decision import State
+from notifyguard.ledger import rows
+from notifyguard.models import Delivery, Release, Released
+
+REPEAT = "repeat"
+SUPERSEDED = "superseded"
+
+
+class Leaving(NamedTuple):
+    """What must be known of a delivery that is about to be let go."""
+
+    id: UUID
+    type: str
+    recipient: str
+    fingerprint: UUID | None
+    supersedes: UUID | None
+
+    @property
+    def content(self) -> UUID | None:
+        """What it says and to whom, in 128 bits; ``None`` where that is not known."""
+        if self.fingerprint is None:
+            return None
+        # Hashed here: databases take "jose" and "josé" for one recipient.
+        said = f"{len(self.type)}:{self.type}{self.recipient}".encode("utf-8", "surrogatepass")
+        return UUID(bytes=sha256(self.fingerprint.bytes + said).digest()[:16], version=5)
+
+
+class Folded(NamedTuple):
+    """Why a delivery ends, and the one that it ends in favour of."""
+
+    rule: str
+    other: UUID
+
+
+def folded(
+    connection: BaseDatabaseWrapper, release: Release, leaving: Sequence[Leaving]
+) -> dict[UUID, Folded]:
+    """Return which of the deliveries end, and why.
+
+    Args:
+        connection: in a transaction that has locked the release and these rows.
+        release: that would let them go.
+        leaving: in the order of their ids.
+    """
+    found = {each.id: Folded(SUPERSEDED, by) for each, by in _superseded(connection, leaving)}
+    left = [each for each in leaving if each.id not in found]
+    if not release.keeps_repeats:
+        repeats = _repeats(connection, release, left)
+        found.update({each.id: Folded(REPEAT, of) for each, of in repeats})
+    return found
+
+
+def end(connection: BaseDatabaseWrapper, endings: Mapping[UUID, Folded], now: datetime) -> None:
+    """End deliveries in favour of others; their keys stay taken and their bodies are kept."""
+    together: dict[Folded, list[UUID]] = {}
+    for ended, why in endings.items():
+        together.setdefault(why, []).append(ended)
+    for why, ids in together.items():
+        rows.deliveries(connection).filter(id__in=ids, state=State.HELD).update(
+            state=State.DISCARDED,
+            attempt=F("attempt") + 1,
+            rule=why.rule,
+            reason=_REASONS[why.rule].format(why.other),
+            changed_at=now,
+            wake_at=None,
+        )
+
+
+def superseded_among(found: QuerySet[Delivery, Delivery]) -> QuerySet[Delivery, Delivery]:
+    """Return those of some held deliveries that a later one which waits takes the place of."""
+    connection = database.connection()
+    later = _waiting(connection).filter(supersedes=OuterRef("supersedes"), id__gt=OuterRef("id"))
+    return found.filter(Exists(later), supersedes__isnull=False)
+
+
+def repeats_among(found: QuerySet[Delivery, Delivery]) -> int:
+    """Count those of some held deliveries that say the same as one before them.
+
+    Nearly so: a database may take two recipients for one.
+    """
+    alike = [F("type"), F("recipient"), F("fingerprint")]
+    place = Window(RowNumber(), partition_by=alike, order_by=F("id").asc())
+    known = found.filter(fingerprint__isnull=False).order_by()
+    return known.annotate(place=place).filter(place__gt=1).count()
+
+
+_REASONS = {
+    REPEAT: "It says the same as delivery {}, which was released.",
+    SUPERSEDED: "Delivery {}, which waits, takes its place.",
+}
+
+
+def _superseded(
+    connection: BaseDatabaseWrapper, leaving: Sequence[Leaving]
+) -> Iterator[tuple[Leaving, UUID]]:
+    """Yield each of which a later one waits, with the last of these."""
+    shared = {each.supersedes for each in leaving if each.supersedes is not None}
+    if not shared:
+        return
+    last: dict[UUID | None, UUID] = {}
+    waiting = _waiting(connection).filter(supersedes__in=shared)
+    for other, supersedes in waiting.values_list("id", "supersedes"):
+        last[supersedes] = max(other, last.get(supersedes, other))
+    for each in leaving:
+        by = last.get(each.supersedes) if each.supersedes else None
+        if by is not None and by > each.id:
+            yield each, by
+
+
+def _repeats(
+    connection: BaseDatabaseWrapper, release: Release, leaving: Sequence[Leaving]
+) -> Iterator[tuple[Leaving, UUID]]:
+    """Yield each that says what another of the release says, with that one."""
+    contents = [(each, each.content) for each in leaving]
+    let_go = Released.objects.using(connection.alias).filter(release=release)
+    known = let_go.filter(content__in={content for _, content in contents if content})
+    first = dict(known.values_list("content", "delivery"))
+    for each, content in contents:
+        if content is not None and first.setdefault(content, each.id) != each.id:
+            yield each, first[content]
+
+
+def _waiting(connection: BaseDatabaseWrapper) -> QuerySet[Delivery, Delivery]:
+    """Return what waits to leave: held, or queued; not what is for a time to come."""
+    ours = Q(state=State.HELD) | Q(state=State.QUEUED) & ~Q(rule=rows.HANDED_ON)
+    later = Q(due_at__isnull=False, due_at__gt=clock.now(connection))
+    return rows.deliveries(connection).filter(ours & ~later).order_by()
