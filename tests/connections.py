@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, connections
 
 from notifyguard import database
+from tests.threads import TIMEOUT
 
 LEVEL = {"postgresql": "SESSION CHARACTERISTICS AS", "mysql": "SESSION"}
 KILL = {"postgresql": "SELECT pg_terminate_backend(%s, 5000)", "mysql": "KILL %s"}
@@ -16,6 +18,12 @@ IMPATIENT = {
     "postgresql": "SET lock_timeout = '2s'",
     "mysql": "SET innodb_lock_wait_timeout = 2",
 }
+WAITS = {
+    "postgresql": "SELECT 1 FROM pg_stat_activity WHERE pid = {} AND wait_event_type = 'Lock'",
+    "mysql": "SELECT 1 FROM information_schema.innodb_trx"
+    " WHERE trx_mysql_thread_id = {} AND trx_state = 'LOCK WAIT'",
+}
+PAUSE = 0.15  # seconds; asked more often, MariaDB answers what it answered before
 NUMBER = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 
 
@@ -24,6 +32,21 @@ def number(of: Any) -> int:
     with of.cursor() as cursor:
         cursor.execute(NUMBER[of.vendor])
         return int(cursor.fetchone()[0])
+
+
+def waits_for_a_lock(victim: int, of: Any = connection) -> bool:
+    """Whether the server keeps that connection waiting; asked over another."""
+    with of.cursor() as cursor:
+        cursor.execute(WAITS[of.vendor].format(victim))
+        return cursor.fetchone() is not None
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Return once the database says so: it calls nobody back."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE)
 
 
 def number_beside() -> int:

@@ -14,6 +14,7 @@ from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.models import Claim, Control, Delivery, FrozenMessage, Switch
+from tests.connections import another, number, wait_until, waits_for_a_lock
 from tests.factories import UserFactory
 from tests.mailbox import letter, outcomes, rows, staff, states
 from tests.threads import TIMEOUT, threads
@@ -56,6 +57,34 @@ def test_a_long_transaction_that_has_sent_mail_does_not_block_the_switch(mailbox
             hold()
         finally:
             done.set()
+    assert letter().send() == 0
+
+
+@pytest.mark.needs("postgresql", "mariadb")
+def test_a_switch_that_is_set_waits_for_a_mark_that_has_begun(mailbox):
+    """Else the mark would be committed, and the message begin to leave, after hold() returned."""
+    letter().send()
+    operator, waited, returned = [], [], Event()
+
+    def set_it():
+        operator.append(number(connection))
+        hold()
+        returned.set()
+
+    def between(execute, sql, params, many, context):
+        done = execute(sql, params, many, context)
+        if "INSERT INTO notifyguard_claim" in sql and not waited:
+            started.start(set_it)
+            with another() as other:
+                wait_until(
+                    lambda: returned.is_set() or (operator and waits_for_a_lock(*operator, other))
+                )
+            waited.append(not returned.is_set())
+        return done
+
+    with threads(1) as started, connection.execute_wrapper(between), transaction.atomic():
+        letter(key="1").send()
+    assert waited == [True]
     assert letter().send() == 0
 
 

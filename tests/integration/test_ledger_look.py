@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from threading import Event
 
@@ -12,6 +11,7 @@ from django.db.models import F
 
 from notifyguard import ledger
 from notifyguard.models import Claim
+from tests.connections import wait_until, waits_for_a_lock
 from tests.mailbox import batch, letter, states
 from tests.threads import TIMEOUT, threads
 
@@ -22,13 +22,6 @@ pytestmark = [
 
 OWN_ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 DISCONNECT = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
-WAITS = {
-    "postgresql": "SELECT 1 FROM pg_stat_activity WHERE pid = {} AND wait_event_type = 'Lock'",
-    "mysql": "SELECT 1 FROM information_schema.innodb_trx"
-    " WHERE trx_mysql_thread_id = {} AND trx_state = 'LOCK WAIT'",
-}
-
-PAUSE = 0.15  # seconds; asked more often, MariaDB answers what it answered before
 
 
 def letters():
@@ -84,7 +77,7 @@ def test_two_who_count_on_the_same_keys_the_other_way_round_both_count(mailbox):
         looked = started.start(look)
         started.start(other_way_round)
         assert locked.wait(TIMEOUT)
-        wait_until(lambda: own and ask(WAITS, *own))
+        wait_until(lambda: own and waits_for_a_lock(*own))
         waits.set()
     assert looked.result().keys() == {first, second}
     assert list(Claim.objects.values_list("duplicates", flat=True)) == [2, 2]
@@ -119,11 +112,3 @@ def test_a_lock_that_is_waited_for_too_long_is_asked_for_again_and_nothing_count
 
 def count(key):
     Claim.objects.filter(key=key).update(duplicates=F("duplicates") + 1)
-
-
-def wait_until(condition):
-    """Return once the database says so: it calls nobody back."""
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(PAUSE)
