@@ -64,7 +64,9 @@ def test_a_long_transaction_that_has_sent_mail_does_not_block_the_switch(mailbox
 def test_a_switch_that_is_set_waits_for_a_mark_that_has_begun(mailbox):
     """Else the mark would be committed, and the message begin to leave, after hold() returned."""
     letter().send()
-    operator, waited, returned = [], [], Event()
+    operator: list[int] = []
+    waited: list[bool] = []
+    returned = Event()
 
     def set_it():
         operator.append(number(connection))
@@ -77,7 +79,7 @@ def test_a_switch_that_is_set_waits_for_a_mark_that_has_begun(mailbox):
             started.start(set_it)
             with another() as other:
                 wait_until(
-                    lambda: returned.is_set() or (operator and waits_for_a_lock(*operator, other))
+                    lambda: returned.is_set() or (operator and waits_for_a_lock(operator[0], other))
                 )
             waited.append(not returned.is_set())
         return done
