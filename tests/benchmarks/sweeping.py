@@ -11,7 +11,6 @@ what counts. The run ends when both queues of notifyguard are empty.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import signal
@@ -25,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.arrivals import Journal
 from tests.proof.stage import Progress
 from tests.smtp import PROJECT, Sink, running_sink
 
@@ -37,26 +37,6 @@ SAID = {
     "mailer": "django-mailer send_mail",
 }
 AIM = 1.5
-
-
-@dataclass
-class Journal:
-    """What the mail server has accepted, by sender, as far as it was read."""
-
-    path: Path
-    accepted: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-
-    def count(self, name: str) -> int:
-        """Return how many of a contender's messages have arrived."""
-        with self.path.open("rb") as journal:
-            journal.seek(self.read)
-            lines = journal.read().splitlines(keepends=True)
-        for line in lines:
-            if line.endswith(b"\n"):
-                self.read += len(line)
-                self.accepted[json.loads(line)["from"].partition("@")[0]] += 1
-        return self.accepted[name]
 
 
 @dataclass
