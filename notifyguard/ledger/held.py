@@ -156,18 +156,14 @@ def _discarded(what: Meant, reason: str, actor: Actor) -> Iterator[int]:
 
 def _discard(what: Meant, ids: Sequence[UUID], reason: str, actor: Actor) -> int:
     with database.short_transaction() as connection:
-        count = (
-            what.rows()
-            .filter(id__in=ids)
-            .update(
-                state=State.DISCARDED,
-                # A new attempt: whoever still works on the row under the old one has lost it.
-                attempt=F("attempt") + 1,
-                rule="discarded",
-                reason=f"By {actor}: {reason}"[:500],
-                changed_at=clock.now(connection),
-                wake_at=None,
-            )
+        count = what.untouched(ids).update(
+            state=State.DISCARDED,
+            # A new attempt: whoever still works on the row under the old one has lost it.
+            attempt=F("attempt") + 1,
+            rule="discarded",
+            reason=f"By {actor}: {reason}"[:500],
+            changed_at=clock.now(connection),
+            wake_at=None,
         )
         deeds.record(
             "discard_held",

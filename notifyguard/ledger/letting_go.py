@@ -171,7 +171,7 @@ def _let_go(
     connection: BaseDatabaseWrapper, release: Release, page: Sequence[Held], now: datetime
 ) -> int:
     """Queue those that are still held, save what ends in favour of another; return how many."""
-    held = releases.meant(release).rows().filter(id__in=[row.id for row in page])
+    held = releases.meant(release).untouched(row.id for row in page)
     # Locked one by one in their order, so that two releases of the same do not deadlock.
     locked = held.select_for_update().order_by("id").values_list(*Leaving._fields)
     leaving = [Leaving(*values) for values in locked]
