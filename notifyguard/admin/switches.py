@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -48,7 +50,7 @@ class SwitchPages(Pages):
             stopping=report.stopping(),
             reason_follows=switchboard.REASON_FOLLOWS,
             mode=conf.current().mode,
-            types=list(types_found.names())[:SUGGESTED],
+            types=types_found.names()[:SUGGESTED],
             history=events.look_up(events.Wanted(action="switch"), most=HISTORY),
         )
 
@@ -148,8 +150,8 @@ class SwitchPages(Pages):
     def types(self, request: HttpRequest) -> HttpResponse:
         """Show the types that were found, each with its switch and what waits of it."""
         wanted = request.GET.get("q", "").strip()
-        names = [name for name in types_found.names() if wanted in name]
-        return self.page(request, "types", "Types found", wanted=wanted, types=_described(names))
+        seen = {name: at for name, at in types_found.last_seen().items() if wanted in name}
+        return self.page(request, "types", "Types found", wanted=wanted, types=_described(seen))
 
 
 def meant(pattern: str, everything: bool) -> str:
@@ -159,7 +161,7 @@ def meant(pattern: str, everything: bool) -> str:
     return "all types but critical ones" if patterns.names_nothing(pattern) else pattern
 
 
-def _described(names: list[str]) -> list[dict[str, Any]]:
+def _described(seen: Mapping[str, datetime]) -> list[dict[str, Any]]:
     board, settings = switchboard.board(fresh=True), conf.current()
     waiting = types_found.waiting()
     return [
@@ -168,9 +170,9 @@ def _described(names: list[str]) -> list[dict[str, Any]]:
             "ruling": board.ruling(name, settings),
             "critical": settings.for_type(name).critical,
             "waiting": {state.value: count for state, count in waiting.get(name, {}).items()},
-            "last_seen": types_found.last_seen(name),
+            "last_seen": at,
         }
-        for name in names
+        for name, at in seen.items()
     ]
 
 

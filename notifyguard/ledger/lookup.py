@@ -34,8 +34,9 @@ LOOKED_AT = 5_000
 SOURCES = 20
 """Addresses or types whose beginning is looked for; more are too many to read anyway."""
 
-PAGE = 500
-"""Rows that are read at a time."""
+FIRST_PAGE = 60
+PAGE = 1_000
+"""Rows that are read at a time: few at first, since few are asked for; ever more after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _named(term: str, names: list[str]) -> tuple[str, ...]:
 
 
 def _types_beginning(term: str) -> Iterator[str]:
-    names = list(types_found.names())
+    names = types_found.names()
     yield from [term] if term in names else (name for name in names if name.startswith(term))
 
 
@@ -146,13 +147,14 @@ def _walk(source: Q, wanted: Wanted, behind: UUID | None) -> Iterator[_Seen]:
     # What waits has an index of its own; without it all that was sent is walked through.
     found = leases.waiting() if waits else rows.deliveries(database.connection())
     found = found.filter(source, _between(wanted)).order_by("-id")
+    size = FIRST_PAGE
     while True:
         further = found if behind is None else found.filter(id__lt=behind)
-        page = [_Seen._make(row) for row in further.values_list(*_Seen._fields)[:PAGE]]
+        page = [_Seen._make(row) for row in further.values_list(*_Seen._fields)[:size]]
         yield from page
-        if len(page) < PAGE:
+        if len(page) < size:
             return
-        behind = page[-1].id
+        behind, size = page[-1].id, min(2 * size, PAGE)
 
 
 def _between(wanted: Wanted) -> Q:

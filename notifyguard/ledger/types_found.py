@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,26 +35,26 @@ class FoundType:
         return f"{self.count:,}" if self.count <= COUNTED else f"more than {COUNTED:,}"
 
 
-def names() -> Iterator[str]:
-    """Yield every type found, sorted.
+def names() -> list[str]:
+    """Return every type found, sorted."""
+    return list(last_seen())
 
-    A loose index scan: one jump in the index over (type, id) for each type,
-    however many deliveries it has.
+
+def last_seen() -> dict[str, datetime]:
+    """Return every type found, sorted by name, with the time when its newest delivery began.
+
+    A loose index scan: one jump in the index over (type, id) for each type, however many
+    deliveries it has. Backwards, since identifiers are ordered by time: the newest is
+    the last of its type.
     """
-    found = rows.deliveries(database.connection()).order_by("type").values_list("type", flat=True)
-    name = found.first()
-    while name is not None:
-        yield name
-        name = found.filter(type__gt=name).first()
-
-
-def last_seen(name: str) -> datetime:
-    """Return when the newest delivery of a type that was found began."""
     deliveries = rows.deliveries(database.connection()).order_by("-type", "-id")
-    # Identifiers are ordered by time: the newest is the last of its type in the index.
-    # "At most this name", for with "this name" PostgreSQL may walk back along the
-    # primary key, past all that came after a type that is not sent any more.
-    return deliveries.filter(type__lte=name).values_list("created_at", flat=True)[:1].get()
+    newest = deliveries.values_list("type", "created_at")
+    seen: list[tuple[str, datetime]] = []
+    row = newest.first()
+    while row is not None:
+        seen.append(row)
+        row = newest.filter(type__lt=row[0]).first()
+    return dict(reversed(seen))
 
 
 def waiting() -> dict[str, dict[State, int]]:
@@ -69,9 +68,9 @@ def waiting() -> dict[str, dict[State, int]]:
 
 def found() -> list[FoundType]:
     """Return every type found, sorted by name."""
-    return [_found(name) for name in names()]
+    return [FoundType(name, at, _counted(name)) for name, at in last_seen().items()]
 
 
-def _found(name: str) -> FoundType:
-    deliveries = rows.deliveries(database.connection()).filter(type=name)
-    return FoundType(name, last_seen(name), deliveries.order_by()[: COUNTED + 1].count())
+def _counted(name: str) -> int:
+    found = rows.deliveries(database.connection()).filter(type=name)
+    return found.order_by()[: COUNTED + 1].count()

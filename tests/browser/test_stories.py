@@ -185,6 +185,10 @@ def test_the_html_of_a_message_does_nothing_and_asks_nobody(opened, mailbox):
         # A browser may connect when the button goes down, but says nothing to the other side.
         assert [url for url in answered if str(bell.port) in url] == []
         assert not bell.heard
+        # Nor when somebody opens the frame's address by itself.
+        page.goto(f"{page.url.removesuffix('text/')}html/")
+        shows(page, "Hello Ann")
+        assert page.title() == ""
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -113,6 +113,7 @@ def test_a_search_ends_after_so_many_rows_and_says_from_where_to_go_on(root, ful
 
 
 def test_rows_are_read_in_pages_without_gaps(full, monkeypatch):
+    monkeypatch.setattr(lookup, "FIRST_PAGE", 1)
     monkeypatch.setattr(lookup, "PAGE", 2)
     for number in range(5):
         sent("ann@example.com", ago=timedelta(minutes=number))
