@@ -129,7 +129,10 @@ class HeldPages(UndoingPages):
 
         def discard() -> str:
             reason, actor = form.cleaned_data["reason"], actor_of(request)
-            return f"{sum(held.discard(what, reason=reason, actor=actor)):,} discarded."
+            batches = held.discard(what, reason=reason, actor=actor)
+            said = f"{sum(working.in_time(batches)):,} discarded."
+            left = what.rows().count()
+            return said + f" {left:,} stay held: it took too long. Do it again." * bool(left)
 
         self.done(request, discard)
         return self.to("changelist")

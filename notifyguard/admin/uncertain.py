@@ -8,6 +8,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 
 from notifyguard import patterns
+from notifyguard.admin import working
 from notifyguard.admin.actors import actor_of
 from notifyguard.admin.forms import ReasonForm
 from notifyguard.admin.pages import Pages
@@ -89,7 +90,7 @@ class UncertainPages(Pages):
                 batches = uncertain.resolve_many(
                     found, finding, subject=str(choice), reason=reason, actor=actor_of(request)
                 )
-                count = sum(batches)
+                count = sum(working.in_time(batches))
             else:
                 ids = [row.id for row in meant]
                 count = uncertain.resolve(ids, finding, reason=reason, actor=actor_of(request))

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
 from notifyguard import conf
+from notifyguard.admin import working
 from notifyguard.admin.actors import actor_of
 from notifyguard.admin.choosing import HeldFilter
 from notifyguard.admin.forms import TypedWordForm
@@ -52,9 +53,12 @@ class UndoingPages(Pages):
 
         def undo() -> str:
             reason, actor = form.cleaned_data["reason"], actor_of(request)
-            done = list(undoing.undo_discard(choice, reason=reason, actor=actor))
+            batches = undoing.undo_discard(choice, reason=reason, actor=actor)
+            done = list(working.in_time(batches))
             said = f"{sum(each.held for each in done):,} held again; nothing was sent."
             taken = sum(each.taken for each in done)
-            return said + f" {taken:,} stay discarded: their key was taken." * bool(taken)
+            said += f" {taken:,} stay discarded: their key was taken." * bool(taken)
+            left = count - taken - sum(each.held for each in done)
+            return said + f" {left:,} are left: it took too long. Do it again." * (left > 0)
 
         return self.to("changelist" if self.done(request, undo) else "discarded")

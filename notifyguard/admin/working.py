@@ -1,8 +1,10 @@
-"""A few deliveries sent by the request itself, so that a canary needs no other process."""
+"""What a request does by itself, and how much of it: a canary needs no other process."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from notifyguard import database, sweeper
 from notifyguard.database import Standing
@@ -13,7 +15,22 @@ AT_ONCE = 50
 """Deliveries that a request sends itself; more are left to a sweeper."""
 
 PATIENCE = 10.0
-"""Seconds after which a request leaves the rest to a sweeper, if the mail server is slow."""
+"""Seconds after which a request leaves the rest to a sweeper, or to the next request."""
+
+
+T = TypeVar("T")
+
+
+def in_time(batches: Iterable[T]) -> Iterator[T]:
+    """Yield what was done until the patience ends: a request that takes for ever is cut off.
+
+    What is not done then is left as it was; whoever asks again goes on there.
+    """
+    deadline = time.monotonic() + PATIENCE
+    for batch in batches:
+        yield batch
+        if time.monotonic() > deadline:
+            return
 
 
 def send_a_few(release: Release) -> None:

@@ -195,6 +195,16 @@ def test_discarding_asks_for_the_number_and_sends_nothing(root, held):
     assert held.recipients() == []
 
 
+def test_what_takes_too_long_is_done_in_part_and_said(root, held, monkeypatch):
+    monkeypatch.setattr(working, "PATIENCE", 0.0)
+    monkeypatch.setattr("notifyguard.ledger.held.BATCH", 1)
+    said = told(answer(root, DISCARD))
+    assert "1 discarded. 2 stay held: it took too long. Do it again." in said
+    assert states() == ["discarded", "held", "held"]
+    said = told(answer(root, DISCARD))
+    assert "1 discarded. 1 stay held" in said
+
+
 def test_nothing_to_do_is_said(root, held):
     for address in (RELEASE, DISCARD):
         said = told(root.get(f"{address}?type=newsletter.*", follow=True))
