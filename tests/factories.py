@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import factory
 from django.contrib.auth import get_user_model
@@ -59,7 +60,8 @@ class DeliveryFactory(DjangoModelFactory):
     recipient = factory.Sequence(lambda n: f"owner{n}@example.com")
     state = State.SENT
     instance = "host/boot/1"
-    created_at = factory.LazyFunction(timezone.now)
+    # A second, since what the ledger writes goes by the database's clock and not by ours.
+    created_at = factory.LazyFunction(lambda: timezone.now() - timedelta(seconds=1))
     changed_at = factory.SelfAttribute("created_at")
 
 
