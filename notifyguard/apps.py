@@ -10,7 +10,7 @@ class NotifyguardConfig(AppConfig):
     """Guards every way out of Django as soon as the apps are ready."""
 
     name = "notifyguard"
-    verbose_name = _("Notifications guard")
+    verbose_name = _("notifyguard")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
