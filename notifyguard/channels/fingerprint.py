@@ -33,8 +33,9 @@ def fingerprint(message: EmailMessage) -> UUID:
 
 def _feed_message(message: EmailMessage, feed: _Feed) -> None:
     attributes = vars(message)
-    for part in (message.subject, message.body, message.content_subtype, message.from_email):
-        _feed_one(part, feed)
+    for name in ("subject", "body", "content_subtype", "from_email"):
+        # What only looks like a message may lack any of them.
+        _feed_one(getattr(message, name, None), feed)
     for name in ("alternatives", "attachments"):
         for item in attributes.get(name) or ():
             _feed_one(item, feed)

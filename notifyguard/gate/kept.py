@@ -53,10 +53,10 @@ def deliver(
     case = case_of(entries, message or thaw(frozen), passage.settings)
     try:
         while case.passing:
-            # Read anew: a process that runs for days has nothing else to tell it that
+            # The present one: a process that runs for days has nothing else to tell it that
             # a hold is over, and would put back what was released.
             with contextlib.suppress(StaleBoard):
-                _deliver_once(passage, case, switchboard.board(fresh=True))
+                _deliver_once(passage, case, switchboard.present_board())
     finally:
         passage.close()
         quota.settle([case])

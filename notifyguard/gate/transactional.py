@@ -45,7 +45,7 @@ def _send_all(passage: Passage, cases: list[Case]) -> None:
 
 
 def _send(passage: Passage, case: Case) -> None:
-    board = _present_board()
+    board = switchboard.present_board()
     _set_aside(case, board)
     if case.passing and (case.scheduled or _way(case) == "defer"):
         _queue(passage, case)
@@ -66,13 +66,6 @@ def _way(case: Case) -> str:
     # What is sent again when its fate is not known must be kept before it leaves.
     is_kept = case.keyed or resending.applies(case)
     return options.in_transaction or ("defer" if is_kept else "now")
-
-
-def _present_board() -> Board:
-    board = switchboard.board()
-    if board.generation != switchboard.generation_now():
-        board = switchboard.board(fresh=True)
-    return board
 
 
 def _set_aside(case: Case, board: Board) -> None:
@@ -118,7 +111,7 @@ def _send_now(passage: Passage, case: Case, board: Board) -> None:
     _record_aside(case)
     if not case.passing or not passage.prepare(case):
         return
-    if (present := _present_board()).generation != board.generation:
+    if (present := switchboard.present_board()).generation != board.generation:
         _set_aside(case, present)  # somebody stopped something while the backend connected
         if not case.passing or not passage.prepare(case):
             return

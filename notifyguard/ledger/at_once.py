@@ -19,7 +19,7 @@ from notifyguard.ledger import rows
 from notifyguard.ledger.entry import Entry
 from notifyguard.ledger.statements import CLAIM, CONFIRM, CONTROL, DELIVERY, MARK, matching
 
-_LOCKED = f"""control AS MATERIALIZED (
+LOCKED = f"""control AS MATERIALIZED (
     SELECT generation FROM {CONTROL} WHERE id = 1 FOR SHARE)"""
 # Column and type: an array needs it.
 _COLUMNS = (
@@ -51,20 +51,20 @@ _LISTED = ", ".join(_NAMES)
 _PLACES = ", ".join(["%s"] * len(_NAMES))
 _ARRAYS = ", ".join(f"%s::{kind}[]" for _, kind in _COLUMNS)
 
-_CLAIMING = f"""INSERT INTO {CLAIM}
+CLAIMING = f"""INSERT INTO {CLAIM}
         (idempotency_key, delivery, fingerprint, duplicates, claimed_at)"""
 _UNCHANGED = f"{CONTROL} WHERE {CONTROL}.id = 1 AND generation = %s FOR SHARE"
 _ONE_WITHOUT_KEY = f"""INSERT INTO {DELIVERY} ({_LISTED})
     SELECT {_PLACES} FROM {_UNCHANGED} RETURNING id"""
 _ONE_WITH_KEY = f"""WITH claimed AS (
-        {_CLAIMING}
+        {CLAIMING}
         SELECT %s, %s, %s, 0, %s FROM {_UNCHANGED}
         ON CONFLICT (idempotency_key) DO NOTHING RETURNING delivery)
     INSERT INTO {DELIVERY} ({_LISTED}) SELECT {_PLACES} FROM claimed RETURNING id"""
-_MANY = f"""WITH {_LOCKED},
+_MANY = f"""WITH {LOCKED},
     entry ({_LISTED}) AS (SELECT * FROM unnest({_ARRAYS})),
     claimed AS (
-        {_CLAIMING}
+        {CLAIMING}
         SELECT idempotency_key, id, fingerprint, 0, created_at FROM entry, control
         WHERE generation = %s AND idempotency_key IS NOT NULL ORDER BY idempotency_key
         ON CONFLICT (idempotency_key) DO NOTHING RETURNING delivery)
@@ -129,7 +129,7 @@ def mark(
         parameters = [outcome.state.value, outcome.rule, outcome.reason, at, wake_at, *in_flight]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""WITH {_LOCKED}, {confirmed}
+            f"""WITH {LOCKED}, {confirmed}
             marked AS (
                 UPDATE {DELIVERY} SET {MARK} FROM control
                 WHERE generation = %s AND ({where}) RETURNING {DELIVERY}.id)

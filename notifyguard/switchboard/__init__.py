@@ -12,6 +12,7 @@ from notifyguard.switchboard.reading import (
     forget,
     generation_now,
     last_known,
+    present_board,
 )
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 from notifyguard.switchboard.setting import (
@@ -37,6 +38,7 @@ __all__ = [
     "generation_now",
     "give_reason",
     "last_known",
+    "present_board",
     "record_event",
     "set_switch",
     "stop",

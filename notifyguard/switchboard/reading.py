@@ -49,6 +49,16 @@ def board(*, fresh: bool = False) -> Board:
     return known
 
 
+def present_board() -> Board:
+    """Return the switches as they stand now, at the price of one small query if none was set.
+
+    Raises:
+        DatabaseError: as ``board``.
+    """
+    known = board()
+    return known if known.generation == generation_now() else board(fresh=True)
+
+
 def last_known() -> Board:
     """Return the last switches seen, without asking; for when the database is down."""
     return _boards.get(database.alias(), NO_LEDGER)

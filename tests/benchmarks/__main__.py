@@ -29,9 +29,12 @@ def main() -> int:
                     if options.only in measure.name:
                         results.append(timing.compared(measure, quick=options.quick))
                         print(report.line(results[-1]), flush=True)
-            switch = measures.switch_check()
+            measures.check_all_left()
+            switch, commit = measures.switch_check(), measures.commit(by_hand)
             print(report.switch_line(switch))
+            print(f"one insert by hand with its commit: {commit * 1e3:.3f} ms")
             if options.json:
+                about["commit"] = commit
                 report.write(options.json, about, results, switch)
     return 0
 

@@ -38,12 +38,14 @@ class ByHand:
 
     def claim_and_confirm(self, key: uuid.UUID, recipient: str) -> bool:
         """Take a key and confirm it: two commits."""
-        # psycopg knows UUIDs; the other drivers take text.
-        name: Any = key if connection.vendor == "postgresql" else str(key)
-        self._cursor.execute(self._claim, (name, recipient))
-        claimed = self._cursor.rowcount == 1
-        self._cursor.execute(self._confirm, (name,))
+        claimed = self.claim(key, recipient)
+        self._cursor.execute(self._confirm, (_name(key),))
         return claimed and bool(self._cursor.rowcount == 1)
+
+    def claim(self, key: uuid.UUID, recipient: str) -> bool:
+        """Take a key: one commit."""
+        self._cursor.execute(self._claim, (_name(key), recipient))
+        return bool(self._cursor.rowcount == 1)
 
     def select_one(self) -> bool:
         """Ask the database for nothing: what a round trip costs."""
@@ -52,6 +54,11 @@ class ByHand:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _name(key: uuid.UUID) -> Any:
+    # psycopg knows UUIDs; the other drivers take text.
+    return key if connection.vendor == "postgresql" else str(key)
 
 
 def _connected(vendor: str) -> Any:

@@ -17,6 +17,8 @@ from django.db import transaction
 
 import notifyguard
 from notifyguard import conf, hooks, switchboard
+from notifyguard.decision import State
+from notifyguard.models import Delivery
 from tests.benchmarks.by_hand import ByHand
 from tests.benchmarks.settings import BACKENDS
 from tests.benchmarks.timing import Measure, Side, Timed
@@ -56,6 +58,26 @@ def switch_check() -> float:
 
     loops = 20_000
     return median(timeit.repeat(check, number=loops, repeat=15)) / loops
+
+
+def check_all_left() -> None:
+    """Look whether every message has left, those too that were deferred.
+
+    Raises:
+        RuntimeError: some have not, so the figures say nothing.
+    """
+    stuck = Delivery.objects.exclude(state=State.SENT).count()
+    if stuck:
+        raise RuntimeError(f"{stuck} deliveries were not sent")
+
+
+def commit(by_hand: ByHand) -> float:
+    """Seconds of one small insert with its commit: what the disk takes, and a round trip."""
+
+    def insert() -> object:
+        return by_hand.claim(uuid.uuid4(), "ann@example.com")
+
+    return median(timeit.repeat(insert, number=1, repeat=200))
 
 
 @contextmanager

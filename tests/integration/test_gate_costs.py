@@ -91,6 +91,9 @@ def test_a_deferred_message_writes_two_rows_in_the_callers_transaction():
     # Elsewhere the generation is read over a connection beside, which is not counted.
     assert ["INSERT" in sql for sql in inside] == [False] * on(postgresql=1, others=0) + [True] * 2
     assert traffic.commits == 3  # the caller's; claim and mark; confirm
+    after = traffic.statements[len(inside) :]
+    # The generation, claim and mark, confirm, and what was kept is deleted in two.
+    assert len(after) == on(postgresql=5, mysql=9, others=10), after
     assert states(type="ticket.modified")[-1] == "sent"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from threading import Event
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -13,6 +14,8 @@ from notifyguard import switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.exceptions import LedgerUnavailable
+from notifyguard.ledger import Entry, departure, new_id
+from notifyguard.ledger import rows as ledger_rows
 from notifyguard.models import Claim, Control, Delivery, FrozenMessage, Switch
 from tests.connections import another, number, wait_until, waits_for_a_lock
 from tests.factories import UserFactory
@@ -85,9 +88,29 @@ def test_a_switch_that_is_set_waits_for_a_mark_that_has_begun(mailbox):
         return done
 
     with threads(1) as started, connection.execute_wrapper(between), transaction.atomic():
-        letter(key="1").send()
+        # To two, since for one PostgreSQL claims and marks in one statement.
+        letter("ann@example.com", "bob@example.com", key="1").send()
     assert waited == [True]
     assert letter().send() == 0
+
+
+@pytest.mark.needs("postgresql", "mariadb")
+def test_the_key_of_what_somebody_ends_at_this_moment_is_not_taken(mailbox):
+    ours = Entry(new_id(), "ticket.modified", "ann@example.com", uuid4(), frozen=True)
+    ledger_rows.note([ours])
+    sweeper: list[int] = []
+    started_by_us: list[list[Entry]] = []
+
+    def start():
+        sweeper.append(number(connection))
+        started_by_us.append(departure.start([ours], switchboard.board()))
+
+    with threads(1) as started, another() as other, transaction.atomic():
+        Delivery.objects.filter(id=ours.id).update(state="discarded", attempt=2)
+        started.start(start)
+        wait_until(lambda: sweeper and waits_for_a_lock(sweeper[0], other))
+    assert started_by_us == [[]]
+    assert not Claim.objects.exists()
 
 
 @pytest.mark.needs("postgresql", "mariadb")
