@@ -282,6 +282,10 @@ class Release(models.Model):
         verbose_name = _("release")
         verbose_name_plural = _("releases")
         ordering = ["-id"]
+        constraints = [
+            # Of what was meant at one moment there is one release, however often it is asked for.
+            models.UniqueConstraint(fields=["begun_at", "last"], name="notifyguard_release_once")
+        ]
 
     def __str__(self) -> str:
         return f"release {self.pk} of {self.subject}: {self.state}"

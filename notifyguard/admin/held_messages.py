@@ -113,12 +113,14 @@ class HeldPages(UndoingPages):
     def _deed(
         self, request: HttpRequest, form_class: type[DeedForm], title: str, template: str
     ) -> HttpResponse:
-        found = _shown(request) or _chosen(request)
+        seen = _shown(request)
+        found = seen or _chosen(request)
         if found is None:
             messages.warning(request, "Nothing is held of what was asked for.")
             return self.to("changelist")
         what, count = found
-        form = form_class(request.POST or None, count=count, initial={"shown": signed(what, count)})
+        given = request.POST if seen else None
+        form = form_class(given, count=count, initial={"shown": signed(what, count)})
         if form.is_valid():
             return self._do(request, what, form)
         return self.page(request, template, title, form=form, seen=preview(what), count=count)
@@ -149,10 +151,14 @@ class HeldPages(UndoingPages):
             )
         except NotAllowed as refusal:
             messages.error(request, f"{refusal} Nothing was changed.")
-            return self.to("changelist")
+            number = releases.begun_of(what)
+            return self._to_release(number) if number else self.to("changelist")
         working.send_a_few(begun)
+        return self._to_release(begun.pk)
+
+    def _to_release(self, number: int) -> HttpResponseRedirect:
         name = f"{self.admin_site.name}:notifyguard_release_change"
-        return HttpResponseRedirect(reverse(name, args=[begun.pk]))
+        return HttpResponseRedirect(reverse(name, args=[number]))
 
 
 def _shown(request: HttpRequest) -> tuple[Meant, int] | None:

@@ -70,14 +70,15 @@ class Readable:
 
         It is still somebody else's HTML: serve it without scripts, in a frame of its own.
         """
-        found = _ASKING.sub("", self._text_of("html"))
+        found = self._text_of("html")
         for part in self._mime.walk():
             content_id = str(part.get("Content-ID", "")).strip("<> ")
             if content_id and part.get_content_maintype() == "image":
                 encoded = base64.b64encode(_bytes_of(part)).decode("ascii")
                 uri = f"data:{part.get_content_type()};base64,{encoded}"
                 found = found.replace(f"cid:{content_id}", uri)
-        return found
+        # Last, and with a space in its place: or what is put in, or left, would be one anew.
+        return _ASKING.sub(" ", found)
 
     @cached_property
     def attachments(self) -> list[Attachment]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.db import IntegrityError
 from django.db.models import F
 
 from notifyguard import clock, database, switchboard
@@ -38,6 +39,7 @@ __all__ = [
     "MOST_IN_CANARY",
     "Outcome",
     "begin",
+    "begun_of",
     "continue_",
     "find",
     "is_interrupted",
@@ -80,7 +82,8 @@ def begin(
         The release.
 
     Raises:
-        NotAllowed: reason or permission is missing, or a number is out of range.
+        NotAllowed: reason or permission is missing, a number is out of range, or a release
+            was begun of this very thing that was shown: somebody clicked twice.
     """
     reason = deeds.accountable(reason, actor, Permission.RELEASE_HELD)
     _check(rate, canary)
@@ -108,8 +111,17 @@ def begin(
             release.save(using=connection.alias, force_insert=True)
             _record("begin_release", release, "", reason=reason, actor=actor)
 
-    database.retrying(write)
+    try:
+        database.retrying(write)
+    except IntegrityError:
+        raise NotAllowed(f"It is released already: release {begun_of(what)}.") from None
     return release
+
+
+def begun_of(what: Meant) -> int | None:
+    """Return the number of the release that was begun of what was meant, if there is one."""
+    begun = recent().filter(begun_at=what.at, last=what.last)
+    return begun.values_list("pk", flat=True).first()
 
 
 def continue_(

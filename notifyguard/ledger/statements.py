@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -182,7 +183,10 @@ def kept_bytes(
         keys: these columns; without any there is one group, ``()``.
     """
     compiler = held.distinct().query.get_compiler(connection=connection)
-    query, parameters = compiler.as_sql()
+    try:
+        query, parameters = compiler.as_sql()
+    except EmptyResultSet:  # Django sees that no row can be meant
+        return {}
     columns = "".join(f"held.{connection.ops.quote_name(key)}, " for key in keys)
     groups = f" GROUP BY {columns[:-2]}" if keys else ""
     with connection.cursor() as cursor:

@@ -530,6 +530,11 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "verbose_name_plural": "releases",
                 "ordering": ["-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("begun_at", "last"), name="notifyguard_release_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

@@ -84,6 +84,7 @@ def stop(pattern: str, *, actor: Actor, everything: bool = False) -> bool:
         DatabaseError: the ledger cannot be written; nothing changed.
     """
     actor.must_have(Permission.SET_SWITCHES)
+    _check_pattern(pattern)
     before = _named(pattern, everything).first()
     if before is not None and before.sending == Sending.HOLD and not _is_over(before.expires_at):
         return False
@@ -204,18 +205,22 @@ def _flip(
 
 def _check(pattern: str, sending: Sending, reason: str, expires_at: datetime | None) -> None:
     _check_reason(reason)
-    if fix := patterns.fault(pattern):
-        raise NotAllowed(f"{pattern!r} is not a pattern of types. {fix}")
-    if len(pattern) > MAX_TYPE_LENGTH:
-        raise NotAllowed(f"The pattern has {len(pattern)} characters; {MAX_TYPE_LENGTH} fit.")
-    if pattern == EVERYTHING:
-        raise NotAllowed("'everything' is the kill switch, not a type: use --everything.")
+    _check_pattern(pattern)
     if sending is Sending.DISCARD and expires_at is None:
         raise NotAllowed(
             "A switch to discard needs an expiry (--until): a forgotten one loses mail for ever."
         )
     if expires_at is not None and _is_over(expires_at):
         raise NotAllowed(f"The switch would have ended already, at {expires_at:%Y-%m-%d %H:%M}.")
+
+
+def _check_pattern(pattern: str) -> None:
+    if fix := patterns.fault(pattern):
+        raise NotAllowed(f"{pattern!r} is not a pattern of types. {fix}")
+    if len(pattern) > MAX_TYPE_LENGTH:
+        raise NotAllowed(f"The pattern has {len(pattern)} characters; {MAX_TYPE_LENGTH} fit.")
+    if pattern == EVERYTHING:
+        raise NotAllowed("'everything' is the kill switch, not a type: use --everything.")
 
 
 def _is_over(expires_at: datetime | None) -> bool:

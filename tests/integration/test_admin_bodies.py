@@ -134,6 +134,19 @@ def test_what_asks_other_hosts_early_is_taken_out(root, kept):
     assert root.get(at("html", kept(html=asking))).content.strip() == b"<p>Hello</p>"
 
 
+@pytest.mark.parametrize(
+    "asking",
+    [
+        '<li<link>nk rel="preconnect" href="https://track.example">',
+        '<l<base>ink rel="preconnect" href="https://track.example">',
+        "<<meta>meta http-equiv=refresh content='0;url=https://track.example'>",
+    ],
+)
+def test_what_is_taken_out_leaves_nothing_that_asks(root, kept, asking):
+    shown = root.get(at("html", kept(html=asking))).content.lower()
+    assert not any(tag in shown for tag in (b"<link", b"<base", b"<meta"))
+
+
 def test_images_that_came_with_it_are_shown(root, kept):
     if django.VERSION >= (6, 0):
         image: Any = MIMEPart()

@@ -64,6 +64,13 @@ def test_what_is_held_is_shown_in_groups(root, held):
     ]
 
 
+@pytest.mark.parametrize("query", ["type=?", "older=17", "id=x", "larger=-1", "type=%00"])
+def test_what_cannot_be_read_means_nothing_and_is_said_at_its_field(root, held, query):
+    response = root.get(f"{HELD}?{query}")
+    assert response.context["groups"] == []
+    assert response.context["asked"].errors
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -103,6 +110,25 @@ def test_a_few_leave_at_once(root, held):
     assert (release.state, release.actor, release.reason) == ("done", "ann", "looked at it")
     assert response.redirect_chain[-1][0] == f"{RELEASES}{release.pk}/"
     assert "2 of 2 let go" in text(response)
+
+
+def test_who_clicks_twice_has_one_release_and_one_canary(root, held):
+    form = root.get(RELEASE).context["form"]
+    filled = {"shown": form.initial["shown"], "word": "3", "reason": "looked", "canary": "1"}
+    first = root.post(RELEASE, filled)
+    second = root.post(RELEASE, filled, follow=True)
+    assert second.redirect_chain[-1][0] == first["Location"]
+    assert "It is released already" in told(second)
+    assert len(held.recipients()) == 1
+
+
+def test_what_was_not_shown_by_us_is_shown_and_not_done(root, held):
+    filled = {"shown": "of another secret key", "word": "3", "reason": "looked", "canary": "0"}
+    shown = [root.post(page, filled).context["form"] for page in (RELEASE, DISCARD)]
+    assert states() == ["held", "held", "held"]
+    for page, form in zip((RELEASE, DISCARD), shown, strict=True):
+        again = root.post(page, filled | {"shown": form.initial["shown"]}, follow=True)
+        assert again.redirect_chain
 
 
 def test_the_canary_leaves_first_and_the_rest_waits_for_a_word(root, held):

@@ -108,9 +108,10 @@ def test_a_switch_that_stops_nothing_any_more_does_not_keep_one_from_stopping(ro
     assert (switch.sending, switch.expires_at, switch.author) == ("hold", None, "ann")
 
 
-def test_a_pattern_that_is_none_stops_nothing_and_says_so(root, full):
-    response = root.post(STOP, {"pattern": "ticket.?"}, follow=True)
-    assert "not a pattern" in told(response)
+@pytest.mark.parametrize("pattern", ["ticket.?", "ticket.\x00", "x" * 5000])
+def test_a_pattern_that_is_none_stops_nothing_and_says_so(root, full, pattern):
+    response = root.post(STOP, {"pattern": pattern}, follow=True)
+    assert "not a pattern" in told(response) or "5000 characters" in told(response)
     assert not Switch.objects.exists()
 
 
