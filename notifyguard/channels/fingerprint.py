@@ -32,7 +32,7 @@ def fingerprint(message: EmailMessage) -> UUID:
 
 
 def _feed_message(message: EmailMessage, feed: _Feed) -> None:
-    attributes = vars(message)
+    attributes = getattr(message, "__dict__", {})  # a class with slots has none
     for name in ("subject", "body", "content_subtype", "from_email"):
         # What only looks like a message may lack any of them.
         _feed_one(getattr(message, name, None), feed)

@@ -123,3 +123,12 @@ def test_it_does_not_depend_on_the_hash_seed():
         for seed in ("1", "2", "3")
     }
     assert len(seen) == 1
+
+
+def test_what_only_looks_like_a_message_may_keep_its_attributes_in_slots() -> None:
+    class Slotted:
+        __slots__ = ("subject",)
+
+    one, other = Slotted(), Slotted()
+    one.subject, other.subject = "Hello", "Good bye"
+    assert fingerprint(one) != fingerprint(other)
