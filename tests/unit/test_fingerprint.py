@@ -7,6 +7,7 @@ import subprocess
 import sys
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -129,6 +130,7 @@ def test_what_only_looks_like_a_message_may_keep_its_attributes_in_slots() -> No
     class Slotted:
         __slots__ = ("subject",)
 
-    one, other = Slotted(), Slotted()
+    one: Any = Slotted()
+    other: Any = Slotted()
     one.subject, other.subject = "Hello", "Good bye"
     assert fingerprint(one) != fingerprint(other)
