@@ -73,7 +73,8 @@ def end_patience() -> int:
     """Make uncertain what a queue has kept for too long; return how many rows."""
     connection = database.connection()
     now = clock.now(connection)
-    overdue = rows.deliveries(connection).filter(state=State.QUEUED, rule=RULE, wake_at__lte=now)
+    kept = rows.deliveries(connection).filter(state=State.QUEUED, rule=RULE).order_by()
+    overdue = kept.filter(rows.due(now))
     for dispatch in set(overdue.values_list("dispatch", flat=True)):
         fold(dispatch)
     return database.retrying(

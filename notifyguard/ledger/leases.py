@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -79,11 +79,7 @@ def last_sweep() -> Sweep | None:
 
 def waiting() -> QuerySet[Delivery, Delivery]:
     """Return the deliveries that wait for a process or a person, the oldest first."""
-    found = rows.deliveries(database.connection())
-    # All that is not NULL, said as a range: before there are statistics PostgreSQL takes
-    # "not NULL" for nearly every row, and reads the whole ledger instead of the index.
-    ever = (clock.never().replace(year=1971), clock.never().replace(year=9999))
-    return found.filter(wake_at__range=ever).order_by("id")
+    return rows.deliveries(database.connection()).filter(rows.waiting()).order_by("id")
 
 
 def in_the_air(meant: Callable[[str], bool] = lambda type: True) -> int:
@@ -94,34 +90,32 @@ def in_the_air(meant: Callable[[str], bool] = lambda type: True) -> int:
     """
     connection = database.connection()
     now = clock.now(connection)
-    found = rows.deliveries(connection).filter(state=State.IN_FLIGHT)
+    found = rows.deliveries(connection).filter(state=State.IN_FLIGHT).order_by()
     lease = timedelta(seconds=conf.current().lease)
     # By the mark, since a batch marks long after it claimed; a day back, for the index.
-    hot = Q(
-        wake_at__isnull=True,
-        changed_at__gte=now - lease,
-        created_at__gte=now - lease - timedelta(days=1),
-    )
-    types = found.filter(Q(wake_at__gt=now) | hot).values_list("type", flat=True)
-    return sum(map(meant, types))
+    began = rows.begun_since(now - lease - timedelta(days=1))
+    hot = found.filter(began, wake_at__isnull=True, changed_at__gte=now - lease)
+    # Two questions: one with "or" between them is answered by reading everything.
+    both = (hot, found.filter(rows.asleep(now)))
+    return sum(meant(type) for found in both for type in found.values_list("type", flat=True))
 
 
-def _overdue(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
+def _overdue(state: State, now: datetime) -> Iterator[Delivery]:
     """Rows of the hot path are found by their age, all others by when they wake."""
+    found = rows.deliveries(database.connection()).filter(state=state).order_by()
     lease = timedelta(seconds=conf.current().lease)
     swept = last_sweep()
     # By the mark too: a batch marks its last message up to a lease after it claimed it.
     hot = Q(wake_at__isnull=True, created_at__lt=now - lease, changed_at__lt=now - lease)
     if swept is not None:
         hot &= Q(created_at__gte=swept.examined_until - lease - EXAMINED_AGAIN)
+    yield from found.filter(hot).iterator()
     if state is State.IN_FLIGHT:
-        hot |= Q(wake_at__lte=now)
-    found = rows.deliveries(database.connection())
-    return found.filter(hot, state=state)
+        yield from found.filter(rows.due(now)).iterator()
 
 
 def _woken(state: State, now: datetime) -> QuerySet[Delivery, Delivery]:
-    return rows.deliveries(database.connection()).filter(state=state, wake_at__lte=now)
+    return rows.deliveries(database.connection()).filter(rows.due(now), state=state).order_by()
 
 
 def _give_up_crashed(outcome: Mapping[str, object], now: datetime, *, doubtful: bool) -> int:
@@ -131,9 +125,9 @@ def _give_up_crashed(outcome: Mapping[str, object], now: datetime, *, doubtful: 
     return len(given_up)
 
 
-def _expire(overdue: QuerySet[Delivery, Delivery], outcome: Mapping[str, object]) -> int:
+def _expire(overdue: Iterable[Delivery], outcome: Mapping[str, object]) -> int:
     expired = 0
-    for row in overdue.iterator():
+    for row in overdue:
         expired += database.retrying(partial(_expire_one, row, outcome))
     return expired
 

@@ -39,7 +39,7 @@ def since(at: datetime) -> list[dict[str, Any]]:
         Dicts with ``type``, ``state``, ``rule``, ``deliveries``, ``messages`` and
         ``people`` (different recipients).
     """
-    begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
+    begun = rows.deliveries(database.connection()).filter(rows.begun_since(at))
     counted = begun.order_by("type", "state", "rule").values("type", "state", "rule")
     counted = counted.annotate(
         deliveries=Count("id"),
@@ -51,7 +51,7 @@ def since(at: datetime) -> list[dict[str, Any]]:
 
 def people_kept_back(at: datetime) -> int:
     """Count the people to whom something began since then that was held or discarded."""
-    begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
+    begun = rows.deliveries(database.connection()).filter(rows.begun_since(at))
     kept_back = begun.filter(state__in=[State.HELD, State.DISCARDED])
     return kept_back.order_by().values("recipient").distinct().count()
 
@@ -90,7 +90,7 @@ def states_of(ids: Sequence[UUID]) -> dict[str, int]:
 
 def suppressed_since(at: datetime, reason: str) -> dict[str, int]:
     """Count what was suppressed for this reason since then, by type."""
-    begun = rows.deliveries(database.connection()).filter(created_at__gte=at)
+    begun = rows.deliveries(database.connection()).filter(rows.begun_since(at))
     told = begun.filter(state=State.DISCARDED, rule="suppressed", reason=reason[:500])
     return dict(told.order_by("type").values_list("type").annotate(Count("id")))
 
@@ -101,4 +101,4 @@ def sweeper_is_missing() -> bool:
     swept = leases.last_sweep()
     if swept is not None and swept.ran_at > now - SILENT_AFTER:
         return False
-    return leases.waiting().filter(state=State.QUEUED, wake_at__lte=now).exists()
+    return leases.waiting().filter(rows.due(now), state=State.QUEUED).exists()

@@ -77,8 +77,9 @@ def resend_at(type: str, rule: str, resent: int) -> datetime:
 def resend() -> int:
     """Queue again what is uncertain, kept and due to be sent again; return how many."""
     now = clock.now(database.connection())
-    due = rows.deliveries(database.connection()).filter(state=State.UNCERTAIN, wake_at__lte=now)
-    return sum(database.retrying(partial(_resend_one, row)) for row in due.iterator())
+    found = rows.deliveries(database.connection()).filter(state=State.UNCERTAIN).order_by()
+    due = found.filter(rows.due(now)).iterator()
+    return sum(database.retrying(partial(_resend_one, row)) for row in due)
 
 
 def _resend_one(row: Delivery) -> int:

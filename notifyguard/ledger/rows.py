@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from notifyguard import clock, database, hold
 from notifyguard.decision import OPEN_STATES, State
@@ -31,6 +31,17 @@ CARRIED = (
     *("max_age", "retries", "supersedes", "doubtful"),
 )
 """What an entry and its row have in common."""
+
+
+# Conditions are ranges with two ends. Planners that know no better, or know that nearly
+# every row has no ``wake_at``, take one end or "not NULL" for most of the ledger, and
+# read all of it in the order of another index.
+def _earliest() -> datetime:
+    return clock.never().replace(year=1971)
+
+
+def _latest() -> datetime:
+    return clock.never().replace(year=9999)
 
 
 def note(entries: Iterable[Entry], frozen: hold.Frozen | None = None) -> None:
@@ -68,6 +79,26 @@ def withdraw(entries: Sequence[Entry]) -> None:
     database.retrying(partial(_end, entries, _delete))
     for entry in entries:
         entry.state = State.QUEUED
+
+
+def due(now: datetime) -> Q:
+    """Return the condition that rows are to be looked at by now."""
+    return Q(wake_at__range=(_earliest(), now))
+
+
+def asleep(now: datetime) -> Q:
+    """Return the condition that rows are to be looked at later."""
+    return Q(wake_at__range=(now, _latest()))
+
+
+def waiting() -> Q:
+    """Return the condition that rows are to be looked at some time."""
+    return Q(wake_at__range=(_earliest(), _latest()))
+
+
+def begun_since(at: datetime) -> Q:
+    """Return the condition that rows were made at this time or later."""
+    return Q(created_at__range=(at, _latest()))
 
 
 def failed(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> list[Entry]:

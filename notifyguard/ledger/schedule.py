@@ -46,7 +46,7 @@ class Planned:
 def planned() -> QuerySet[Delivery, Delivery]:
     """Return the deliveries that wait for their time, those first that are due first."""
     now = clock.now(database.connection())
-    found = rows.deliveries(database.connection()).filter(state=State.QUEUED, wake_at__gt=now)
+    found = rows.deliveries(database.connection()).filter(rows.asleep(now), state=State.QUEUED)
     return found.filter(due_at__gt=now).order_by("due_at", "id")
 
 
