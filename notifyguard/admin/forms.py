@@ -115,4 +115,7 @@ class SwitchForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("expires_at", "It is over already.")
         if cleaned.get("everything") and cleaned.get("pattern", "*") != "*":
             self.add_error("pattern", "Everything means all types: leave the pattern at *.")
+        everything, pattern = bool(cleaned.get("everything")), cleaned.get("pattern")
+        if pattern and switchboard.find(pattern, everything=everything):
+            self.add_error("pattern", "It has a switch already: change that one.")
         return cleaned

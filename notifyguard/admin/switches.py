@@ -69,8 +69,8 @@ class SwitchPages(Pages):
 
         if not self.done(request, stop):
             return self.to("changelist")
-        switch = _switches().get(pattern=pattern, everything=everything)
-        return self.to("reason", switch.pk)
+        switch = switchboard.find(pattern, everything=everything)
+        return self.to("reason", switch.pk) if switch else self.to("changelist")
 
     def reason(self, request: HttpRequest, number: int) -> HttpResponse:
         """Ask why a switch was set, now that it stands."""

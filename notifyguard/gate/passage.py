@@ -6,10 +6,7 @@ The ways are ``inline``, ``transactional`` and ``kept``; each takes these steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
-
-from django.db import transaction
 
 from notifyguard import alerts, database, ledger, outcomes, switchboard
 from notifyguard.channels import email, passes
@@ -51,6 +48,7 @@ class Passage:
         self._gives_pass = not is_synchronous(backend)
         self._open = False
         self._unreachable: Exception | None = None
+        self._silent = False  # it could not connect, and raised nothing
         self.raised: Exception | None = None
 
     def through(self, messages: Sequence[Any], send: Callable[[list[Case]], None]) -> Any:
@@ -102,8 +100,9 @@ class Passage:
             rule = "connect"
             ready = self.open()
         except Exception as error:
-            if self._failed_before(case, rule, error):
+            if rule == "connect":
                 self._unreachable = error
+            if self._failed_before(case, rule, error):
                 return False
             self.raised = error
             raise
@@ -124,8 +123,9 @@ class Passage:
         """Connect, once for the whole call; a server that was not there is not asked again."""
         if self._unreachable is not None:
             raise self._unreachable
-        if not self._open:
+        if not self._open and not self._silent:
             self._open = self.transport.open()
+            self._silent = not self._open
         return self._open
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class Passage:
             with late.logged("record a hand-over to a queue"):
                 handed_on.hand_on(case.passing, email.label_of(self.backend))
                 if database.standing() is Standing.CALLER:
-                    _fold_on_commit(case)
+                    handed_on.fold_on_commit(case.dispatch.id)
         case.settle(case.passing)
 
     def _not_overtaken(self, case: Case, entries: list[Entry]) -> list[Entry]:
@@ -232,14 +232,6 @@ class Passage:
                 ledger.note(entries)
         case.settle(entries)
         return bool(again)
-
-
-def _fold_on_commit(case: Case) -> None:
-    """A broker's worker may come back with the message before our rows can be seen."""
-    ours = database.connection()
-    if ours.in_atomic_block:
-        fold = partial(handed_on.fold, case.dispatch.id)
-        transaction.on_commit(fold, using=ours.alias, robust=True)
 
 
 def _with_pass(message: Any, case: Case) -> Any:

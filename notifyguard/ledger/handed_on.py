@@ -10,6 +10,8 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+from django.db import transaction
+
 from notifyguard import clock, database
 from notifyguard.decision import State
 from notifyguard.ledger import rows
@@ -67,6 +69,13 @@ def fold(dispatch: UUID) -> None:
     surplus = [row.id for row in found if row.rule == RULE and latest[row.recipient] != row.id]
     if surplus:
         deliveries.filter(id__in=surplus, rule=RULE).delete()
+
+
+def fold_on_commit(dispatch: UUID) -> None:
+    """A broker's worker may come back with the message before our rows can be seen."""
+    ours = database.connection()
+    if ours.in_atomic_block:
+        transaction.on_commit(partial(fold, dispatch), using=ours.alias, robust=True)
 
 
 def end_patience() -> int:

@@ -417,11 +417,6 @@ class Migration(migrations.Migration):
                 "verbose_name": "switch",
                 "verbose_name_plural": "switches",
                 "ordering": ["-everything", "pattern"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("pattern", "everything"), name="notifyguard_switch_pattern"
-                    )
-                ],
             },
         ),
         migrations.CreateModel(

@@ -18,6 +18,7 @@ from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 from notifyguard.switchboard.setting import (
     REASON_FOLLOWS,
     clear_switch,
+    find,
     give_reason,
     record_event,
     set_switch,
@@ -34,6 +35,7 @@ __all__ = [
     "blocked_among",
     "board",
     "clear_switch",
+    "find",
     "forget",
     "generation_now",
     "give_reason",

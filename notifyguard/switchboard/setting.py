@@ -55,12 +55,11 @@ def set_switch(
     }
 
     def write(at: datetime) -> tuple[str, str]:
-        before = _named(pattern, everything).first()
-        Switch.objects.using(database.alias()).update_or_create(
-            defaults={**values, "set_at": at},
-            pattern="*" if everything else pattern,
-            everything=everything,
-        )
+        switches = _named(pattern, everything)
+        before = switches.first()
+        if not switches.update(**values, set_at=at):
+            named = "*" if everything else pattern
+            switches.create(pattern=named, everything=everything, set_at=at, **values)
         return (before.sending if before else "", sending.value)
 
     _flip("switch", EVERYTHING if everything else pattern, reason, actor, write)
@@ -85,7 +84,7 @@ def stop(pattern: str, *, actor: Actor, everything: bool = False) -> bool:
     """
     actor.must_have(Permission.SET_SWITCHES)
     _check_pattern(pattern)
-    before = _named(pattern, everything).first()
+    before = find(pattern, everything=everything)
     if before is not None and before.sending == Sending.HOLD and not _is_over(before.expires_at):
         return False
     set_switch(pattern, Sending.HOLD, reason=REASON_FOLLOWS, actor=actor, everything=everything)
@@ -106,9 +105,9 @@ def give_reason(pattern: str, *, reason: str, actor: Actor, everything: bool = F
     """
     actor.must_have(Permission.SET_SWITCHES)
     _check_reason(reason)
-    switches = _named(pattern, everything)
 
     def write(at: datetime) -> tuple[str, str]:
+        switches = _named(pattern, everything)
         switch = switches.first()
         if switch is None:
             raise NotAllowed(f"There is no switch for {pattern} any more.")
@@ -136,17 +135,27 @@ def clear_switch(pattern: str, *, reason: str, actor: Actor, everything: bool = 
     """
     actor.must_have(Permission.SET_SWITCHES)
     _check_reason(reason)
-    switches = _named(pattern, everything)
-    if not switches.exists():
+    if find(pattern, everything=everything) is None:
         return False
 
     def write(at: datetime) -> tuple[str, str]:
+        switches = _named(pattern, everything)
         before = switches.first()
         switches.delete()
         return (before.sending if before else "", Sending.OPEN.value)
 
     _flip("switch", EVERYTHING if everything else pattern, reason, actor, write)
     return True
+
+
+def find(pattern: str, *, everything: bool = False) -> Switch | None:
+    """Return the switch that was set for this very pattern, if there is one.
+
+    Args:
+        pattern: as it was set.
+        everything: the kill switch is meant, not the pattern.
+    """
+    return _named(pattern, everything).first()
 
 
 def record_event(
@@ -173,8 +182,10 @@ def record_event(
 
 
 def _named(pattern: str, everything: bool) -> QuerySet[Switch, Switch]:
-    named = "*" if everything else pattern
-    return Switch.objects.using(database.alias()).filter(pattern=named, everything=everything)
+    named, found = "*" if everything else pattern, Switch.objects.using(database.alias())
+    # Compared here, since some databases ignore case and accents.
+    alike = found.filter(pattern=named, everything=everything)
+    return found.filter(pk__in=[switch.pk for switch in alike if switch.pattern == named])
 
 
 def _flip(

@@ -19,7 +19,7 @@ from notifyguard.decision import State
 from notifyguard.ledger import queue
 from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage, Sweep
 from tests.factories import DeliveryFactory, RichMessageFactory
-from tests.mailbox import letter, rows, states, watched_traffic
+from tests.mailbox import batch, letter, rows, states, use_server, watched_traffic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -254,3 +254,28 @@ def rich(number):
     message.attach("image.png", b"\x89PNG" + bytes(50), "image/png")
     notifyguard.identify(message, "ticket.modified", key=number)
     return message
+
+
+def test_a_server_that_is_not_there_is_asked_once_for_a_batch(mailbox, full, connected):
+    queue_up(*letters(5))
+    use_server(full, 1)
+    sweeper.sweep()
+    assert states() == ["failed"] * 5
+    assert len(connected) == 1
+
+
+def test_a_server_that_is_not_there_is_asked_once_in_silence(mailbox, full, connected):
+    use_server(full, 1)
+    assert not batch(*letters(5), silent=True)
+    assert states() == ["failed"] * 5
+    assert len(connected) == 1
+
+
+def test_what_may_have_left_and_cannot_be_built_again_stops_none_of_the_others(mailbox, full):
+    queue_up(letter("ann@example.com", key=1), *letters(2))
+    first = FrozenMessage.objects.earliest("dispatch")
+    Delivery.objects.filter(dispatch=first.dispatch).update(doubtful=True, rule="resend")
+    first.payload = first.payload.replace("ann@example.com", "ann@example.com\\nBcc: x")
+    first.save()
+    sweeper.sweep()
+    assert sorted(states()) == ["sent", "sent", "uncertain"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -227,3 +228,17 @@ def test_a_switch_does_not_touch_what_has_left(mailbox):
     flip("*", "hold", everything=True)
     sweeper.sweep()
     assert set(Delivery.objects.values_list("state", flat=True)) == {"sent"}
+
+
+def test_a_switch_stops_the_types_that_are_written_as_it_is_and_no_others(mailbox):
+    """Some databases take patterns for one that differ in case or accents only."""
+    who: dict[str, Any] = {"reason": "x", "actor": unrestricted("ann")}
+    for pattern in ("ticket.changed", "Ticket.Changed", "tickét.changed"):
+        switchboard.set_switch(pattern, Sending.HOLD, **who)
+        letter(type=pattern).send()
+    assert states() == ["held"] * 3
+    assert not switchboard.clear_switch("TICKET.changed", **who)
+    assert switchboard.clear_switch("Ticket.Changed", **who)
+    for pattern in ("ticket.changed", "Ticket.Changed", "tickét.changed"):
+        letter(type=pattern).send()
+    assert Counter(states()) == {"held": 5, "sent": 1}
