@@ -13,6 +13,11 @@ from django.utils.dateparse import parse_date
 from notifyguard.decision import State
 
 
+def text_asked(request: HttpRequest, name: str) -> str:
+    """Return a text of the query, without spaces around it and what no database can hold."""
+    return request.GET.get(name, "").replace("\x00", "").strip()
+
+
 def number_asked(request: HttpRequest, name: str) -> int | None:
     """Return a number of the query, if it is one that a database knows."""
     text = request.GET.get(name, "")

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from notifyguard import blocked, clock, database
 from notifyguard.admin.actors import actor_of
+from notifyguard.admin.asked import text_asked
 from notifyguard.admin.forms import ReasonForm, TypedWordForm, date_and_time
 from notifyguard.admin.pages import Pages
 from notifyguard.models import BlockedAddress
@@ -50,7 +51,7 @@ class BlockedPages(Pages):
 
     def changelist(self, request: HttpRequest) -> HttpResponse:
         """Show who is blocked, the latest first, or by the beginning of an address."""
-        beginning = request.GET.get("q", "").strip().lower()
+        beginning = text_asked(request, "q").lower()
         return self.page(
             request,
             "blocked",

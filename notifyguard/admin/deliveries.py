@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from notifyguard import blocked, conf, database, hold
-from notifyguard.admin.asked import day_asked, id_asked, state_asked
+from notifyguard.admin.asked import day_asked, id_asked, state_asked, text_asked
 from notifyguard.admin.bodies import BodyPages, find
 from notifyguard.admin.uncertain import UncertainPages
 from notifyguard.channels import email
@@ -36,7 +36,7 @@ class DeliveryPages(UncertainPages, BodyPages):
 
     def changelist(self, request: HttpRequest) -> HttpResponse:
         """Show what is looked for, the newest first, each with its story."""
-        term = request.GET.get("q", "").strip()
+        term = text_asked(request, "q")
         wanted = _wanted(request, term)
         answer = lookup.look_up(wanted, id_asked(request, "behind"))
         query = request.GET.copy()

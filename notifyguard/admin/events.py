@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from notifyguard.admin.asked import number_asked
+from notifyguard.admin.asked import number_asked, text_asked
 from notifyguard.admin.pages import Pages
 from notifyguard.ledger import events
 from notifyguard.models import Event
@@ -19,7 +19,7 @@ class EventPages(Pages):
 
     def changelist(self, request: HttpRequest) -> HttpResponse:
         """Show the events, the newest first."""
-        asked = {name: request.GET.get(name, "").strip() for name in ("action", "actor", "subject")}
+        asked = {name: text_asked(request, name) for name in ("action", "actor", "subject")}
         found = events.look_up(events.Wanted(**asked), number_asked(request, "behind"))
         return self.page(
             request,

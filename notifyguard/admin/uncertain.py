@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from notifyguard import patterns
 from notifyguard.admin import working
 from notifyguard.admin.actors import actor_of
+from notifyguard.admin.asked import text_asked
 from notifyguard.admin.forms import ReasonForm
 from notifyguard.admin.pages import Pages
 from notifyguard.ledger import uncertain
@@ -100,8 +101,8 @@ class UncertainPages(Pages):
 
 
 def _choice(request: HttpRequest) -> Choice:
-    pattern = request.GET.get("type", "").strip() or "*"
+    pattern = text_asked(request, "type") or "*"
     return Choice(
         pattern="*" if patterns.fault(pattern) else pattern,
-        instance=request.GET.get("instance", "").strip(),
+        instance=text_asked(request, "instance"),
     )

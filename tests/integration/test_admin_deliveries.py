@@ -226,3 +226,13 @@ def test_a_slip_in_the_address_is_no_error(root, full, behind):
     did("switch", "ann")
     assert root.get(EVENTS, {"behind": behind}).status_code == 200
     assert root.get(DELIVERIES, {"behind": behind}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["delivery_changelist", "delivery_uncertain", "event_changelist", "blockedaddress_changelist"],
+)
+def test_what_no_database_can_hold_is_no_error(root, full, name):
+    address = reverse(f"admin:notifyguard_{name}")
+    asked = "&".join(f"{each}=a%00" for each in ("q", "instance", "type", "subject", "actor"))
+    assert root.get(f"{address}?{asked}").status_code == 200
