@@ -23,6 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
 from notifyguard import conf, inherited
+from notifyguard.channels import digest
 from notifyguard.conf.problem import did_you_mean
 
 TAG = "notifyguard"
@@ -42,6 +43,7 @@ def register() -> None:
     """Register the checks; to call it again changes nothing."""
     checks.register(check_settings, TAG)
     checks.register(check_disabled_rules, TAG)
+    checks.register(check_digests, TAG)
     checks.register(check_inherited, TAG)
     checks.register(check_mail_timeout, TAG)
     checks.register(check_admins, TAG)
@@ -78,6 +80,18 @@ def _named_rules(settings: conf.Settings) -> Iterator[tuple[str, str]]:
     for pattern, options in settings.types.items():
         for name in options.get("rules", {}):
             yield f'NOTIFYGUARD["TYPES"]["{pattern}"]["rules"]', name
+
+
+def check_digests(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E006: a type names a digest whose templates are not there, or are none."""
+    found: list[checks.CheckMessage] = []
+    for pattern, options in conf.current().types.items():
+        name = options.get("digest")
+        for part, fault in digest.faults(name):
+            text = f'NOTIFYGUARD["TYPES"]["{pattern}"]["digest"] is "{name}", but {fault}.'
+            hint = f'Write the template "{name}{part}", or take "digest" out.'
+            found.append(checks.Error(text, hint=hint, id="notifyguard.E006"))
+    return found
 
 
 def check_inherited(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -33,6 +33,10 @@ class CannotConnect(NotifyguardError):
     """The backend that a stored message was meant for is not there any more."""
 
 
+class DigestFailed(NotifyguardError):
+    """A digest cannot be made of held messages; the text names setting, value and fix."""
+
+
 class InTransaction(NotifyguardError):
     """A type with ``in_transaction: "error"`` was sent inside ``atomic()``."""
 

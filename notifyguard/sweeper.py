@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from notifyguard import alerts, conf
 from notifyguard.decision import State
-from notifyguard.gate import taken
-from notifyguard.ledger import leases, letting_go, queue, retries
+from notifyguard.gate import digests, taken
+from notifyguard.ledger import leases, queue, retries
 from notifyguard.models import Delivery
 
 BATCH = 100
@@ -44,7 +44,7 @@ class Swept:
 
 def sweep(
     go_on: Callable[[int], bool] = lambda delivered: True,
-    let_go: Callable[[], int] = letting_go.advance_for_sweepers,
+    let_go: Callable[[], int] = digests.advance_for_sweepers,
 ) -> Swept:
     """End leases and deliver everything that is due, once.
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from notifyguard import database, sweeper
 from notifyguard.database import Standing
-from notifyguard.ledger.letting_go import advance
+from notifyguard.gate.digests import advance
 from notifyguard.models import Release
 
 AT_ONCE = 50

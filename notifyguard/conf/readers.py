@@ -69,6 +69,13 @@ def name(value: Any, place: Place) -> str:
     raise UnusableError("Write a name in quotes.")
 
 
+def template(value: Any, place: Place) -> str | None:
+    """A reader for the beginning of the names of some templates."""
+    if value is None or (isinstance(value, str) and value.strip() and value.isprintable()):
+        return value
+    raise UnusableError('Write the beginning of template names, such as "tickets/digest", or None.')
+
+
 def dotted_path(value: Any, place: Place) -> str:
     if isinstance(value, str):
         parts = value.split(".")

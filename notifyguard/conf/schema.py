@@ -66,6 +66,7 @@ class TypeOptions:
     retries: Retries | None = setting(None, retries)
     on_uncertain: OnUncertain = setting("keep", readers.one_of("keep", "resend"))
     rules: RuleSwitches = setting({}, rule_switches, stops=True)
+    digest: str | None = setting(None, readers.template)
     max_held: int | None = setting(MILLION, readers.cap)
     max_held_bytes: int | None = setting(TEN_GIGABYTES, readers.cap)
 

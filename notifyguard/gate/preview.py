@@ -20,6 +20,7 @@ from notifyguard import conf, switchboard
 from notifyguard.channels.email import Dispatch
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, Sending, State
+from notifyguard.gate import digests
 from notifyguard.gate.reports import stops
 from notifyguard.ledger import folding, held
 from notifyguard.ledger.choice import LATE, PAGE
@@ -143,12 +144,23 @@ def _over_limits(what: Meant, type: str, settings: Settings) -> int:
 
 def _by_folding(what: Meant) -> Iterator[Finding]:
     """What ends in favour of another."""
-    superseded = folding.superseded_among(what.rows())
+    told = _digested(what)
+    if count := sum(told):
+        yield Finding(folding.DIGEST, count, f"told in digests to people, {len(told):,} in all")
+    found = what.rows().exclude(type__in=digests.of_types(what.types))
+    superseded = folding.superseded_among(found)
     if count := superseded.count():
         yield Finding(folding.SUPERSEDED, count, "discarded: a later one takes its place")
-    others = what.rows().exclude(id__in=superseded.values("id"))
+    others = found.exclude(id__in=superseded.values("id"))
     if count := folding.repeats_among(others):
         yield Finding(folding.REPEAT, count, "discarded: one that says the same leaves")
+
+
+def _digested(what: Meant) -> list[int]:
+    """Return of how many held deliveries each digest would tell."""
+    found = what.rows().filter(type__in=digests.of_types(what.types)).order_by()
+    counted = found.values_list("type", "recipient").annotate(Count("id"))
+    return [count for _, _, count in counted if count > 1]
 
 
 FINDERS: Sequence[Finder] = (_by_folding, _by_rules, _by_schedule, _by_limits)

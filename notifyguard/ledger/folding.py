@@ -1,6 +1,7 @@
 """What ends in favour of another when held messages are let go: nobody needs it twice.
 
     repeat      says the same to the same person as one that this release has let go
+    digest      one message to the person tells of it and others: ``digests``
     superseded  the code that sent it said that a later one takes its place, and one waits
 
 Asked under the lock of the release, for the few that are about to go. Each ends as
@@ -26,6 +27,7 @@ from notifyguard.models import Delivery, Release, Released
 
 REPEAT = "repeat"
 SUPERSEDED = "superseded"
+DIGEST = "digest"
 
 
 class Leaving(NamedTuple):
@@ -109,6 +111,7 @@ def repeats_among(found: QuerySet[Delivery, Delivery]) -> int:
 _REASONS = {
     REPEAT: "It says the same as delivery {}, which was released.",
     SUPERSEDED: "Delivery {}, which waits, takes its place.",
+    DIGEST: "The digest, delivery {}, tells of it.",
 }
 
 

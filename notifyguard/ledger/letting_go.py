@@ -19,9 +19,10 @@ from django.db.models import Case, F, QuerySet, Value, When
 
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import ReleaseState, State
-from notifyguard.ledger import folding, pace, releases, rows, statements
+from notifyguard.ledger import digests, folding, pace, releases, rows, statements
 from notifyguard.ledger.ahead import Ahead
 from notifyguard.ledger.choice import LATE, Held
+from notifyguard.ledger.digests import Plan
 from notifyguard.ledger.folding import Leaving
 from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Release, Released
@@ -46,20 +47,24 @@ class Step:
     goes_on: bool = True
 
 
-def advance(number: int) -> Step:
+def advance(number: int, plan: Plan | None = None) -> Step:
     """Let the next deliveries of a release go, if it runs and its rate allows it.
 
     Args:
         number: of the release.
+        plan: what is told in digests, for the step from where the release stands.
+
+    Raises:
+        StalePlan: the plan is for another step; nothing was done.
     """
     board = switchboard.board()
     while True:
         try:
-            step = database.retrying(partial(_advance, number, board))
+            step = database.retrying(partial(_advance, number, board, plan))
         except StaleBoard:
             board = switchboard.board(fresh=True)  # a switch was set: it is asked
             continue
-        if step.let_go or step.wait or not step.goes_on:
+        if step.let_go or step.wait or not step.goes_on or plan:
             return step
         # All that was looked at stays or has ended: what comes next may leave at once.
 
@@ -70,11 +75,35 @@ def still_at_work(number: int) -> None:
     releases.recent().order_by().filter(pk=number).update(worked_at=now)
 
 
-def advance_for_sweepers() -> int:
-    """Let the next deliveries of every release go that sweepers work off; return how many."""
+def rest(number: int, note: str) -> None:
+    """Have a running release rest, since it cannot go on by itself.
+
+    Args:
+        number: of the release.
+        note: why, and what to do.
+    """
+
+    def pause() -> None:
+        with database.short_transaction() as connection:
+            ours = releases.recent().order_by().filter(pk=number, state=ReleaseState.RUNNING)
+            if ours.update(worked_at=clock.now(connection)):
+                release = ours.get()
+                _rest(release, ReleaseState.PAUSED, note)
+                release.save(using=connection.alias)
+
+    database.retrying(pause)
+
+
+def size_of_step(release: Release) -> int:
+    """Return how many deliveries the next step of a release looks at."""
+    size = pace.portion(release.rate)
+    return min(size, release.canary - release.let_go) if release.let_go < release.canary else size
+
+
+def due_for_sweepers() -> list[int]:
+    """Return the releases that sweepers work off and that may go on now."""
     now = clock.now(database.connection())
-    due = _for_sweepers().filter(next_at__lte=now).values_list("pk", flat=True)
-    return sum(advance(number).let_go for number in list(due))
+    return list(_for_sweepers().filter(next_at__lte=now).values_list("pk", flat=True))
 
 
 def next_for_sweepers() -> datetime | None:
@@ -87,7 +116,7 @@ def _for_sweepers() -> QuerySet[Release, Release]:
     return running.order_by("next_at")
 
 
-def _advance(number: int, board: Board) -> Step:
+def _advance(number: int, board: Board, plan: Plan | None) -> Step:
     with database.short_transaction() as connection:
         now = clock.now(connection)
         ours = releases.recent().order_by().filter(pk=number, state=ReleaseState.RUNNING)
@@ -96,7 +125,7 @@ def _advance(number: int, board: Board) -> Step:
             return Step(goes_on=False)
         release = ours.get()
         wait = _wait(connection, release, now)
-        step = Step(wait=wait) if wait else _let_next_go(connection, release, board, now)
+        step = Step(wait=wait) if wait else _let_next_go(connection, release, board, plan, now)
         release.save(using=connection.alias)
     return step
 
@@ -113,13 +142,14 @@ def _wait(connection: BaseDatabaseWrapper, release: Release, now: datetime) -> t
 
 
 def _let_next_go(
-    connection: BaseDatabaseWrapper, release: Release, board: Board, now: datetime
+    connection: BaseDatabaseWrapper,
+    release: Release,
+    board: Board,
+    plan: Plan | None,
+    now: datetime,
 ) -> Step:
-    size = pace.portion(release.rate)
-    if release.let_go < release.canary:
-        size = min(size, release.canary - release.let_go)
     ahead = _ahead_of(release)
-    read = ahead.next(release.cursor, size)
+    read = ahead.next(release.cursor, size_of_step(release))
     if not read:
         _rest(release, ReleaseState.DONE)
         return Step(goes_on=False)
@@ -130,7 +160,8 @@ def _let_next_go(
         _rest(release, ReleaseState.PAUSED, stopped)
         return Step(goes_on=False)
     leaving = [row for row in page if row.type not in release.stopped_types]
-    count = _let_go(connection, release, leaving, now)
+    count = digests.let_go(connection, release, plan, now) if plan else 0
+    count += _let_go(connection, release, leaving, now)
     release.cursor, release.left = read[-1].id, release.left + len(page) - len(leaving)
     release.let_go += count
     if count:

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from notifyguard import sweeper
 from notifyguard.decision import ENDED, ReleaseState, State
+from notifyguard.gate import digests
 from notifyguard.ledger import letting_go, releases
 from notifyguard.ledger.letting_go import Step
 from notifyguard.ledger.releases import Outcome
@@ -105,7 +106,7 @@ class Work:
     def _next(self) -> int:
         if not self.step.goes_on or self._stop.told:
             return 0
-        self.step = letting_go.advance(self.number)
+        self.step = digests.advance(self.number)
         self.let_go += self.step.let_go
         return self.step.let_go
 
