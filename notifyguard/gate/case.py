@@ -119,7 +119,7 @@ class Case:
         for entry in entries:
             stop(entry, decision)
         if entries:
-            self.aside.setdefault(decision, []).extend(entries)
+            self.aside[decision] = entries
 
     def judge_again(self, board: Board) -> dict[Decision, list[Entry]]:
         """Decide once more on what was kept and is about to leave, under this board.
@@ -153,7 +153,6 @@ class Case:
 
     def freeze(self) -> hold.Frozen | None:
         """Return the message frozen, or ``None`` if it is stored already."""
-        self._know_content()
         return None if self.kept else self.frozen()
 
     def frozen(self) -> hold.Frozen:

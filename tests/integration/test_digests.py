@@ -12,7 +12,7 @@ from notifyguard import conf, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.gate import digests
-from notifyguard.ledger import held, releases
+from notifyguard.ledger import held, letting_go, pace, releases
 from notifyguard.ledger.choice import Choice
 from notifyguard.models import Claim, FrozenMessage
 from tests.mailbox import letter, rows, states
@@ -230,6 +230,27 @@ def test_what_was_discarded_while_it_was_made_is_not_told(digest, monkeypatch):
     deed("release", "--yes")
     assert digest.subjects() == ["2 changes of your tickets"]
     assert rows()[0].rule == "discarded"
+
+
+def test_what_another_worker_did_meanwhile_is_planned_anew(digest, monkeypatch):
+    """A plan for the step before knows nothing of the digest that is due now."""
+    monkeypatch.setattr(pace, "PORTION", 1)
+    send(subject="invoice", type="invoice")
+    for n in range(2):
+        send(subject=str(n))
+    go_on()
+    plan = digests._plan
+    others: list[int] = []
+
+    def and_another_advances(release, types):
+        made = plan(release, types)
+        if not others:
+            others.append(letting_go.advance(release.pk).let_go)
+        return made
+
+    monkeypatch.setattr(digests, "_plan", and_another_advances)
+    deed("release", "--yes")
+    assert sorted(digest.subjects()) == ["2 changes of your tickets", "invoice"]
 
 
 def test_a_stopped_type_is_not_told(digest):
