@@ -134,7 +134,10 @@ def _of_d(d: Both[IncidentD]) -> str:
     )
 
 
-_COUNTED = "All figures were counted in the mail server's own journal, not in notifyguard's ledger."
+_COUNTED = (
+    "All figures were counted in the mail server's own journal, not in notifyguard's ledger; only "
+    "what is uncertain no journal can tell."
+)
 
 
 def times(count: int) -> str:
