@@ -80,9 +80,7 @@ def _choose() -> tuple[list[str], list[str]]:
         missing.append(f"Django 6.0 and 6.1 need Python 3.12; this is {_version()}")
     databases = [name for name in services.DATABASES if name not in lacks]
     matrix = [f"{python}-{django}-{database}" for django in djangos for database in databases]
-    # Two minutes on two cores; the other versions' suites are a command of their own.
-    suites = [f"{python}-{djangos[-1]}-suites"] if services.in_ci() else []
-    return ["lint", "types", "layers", f"{python}-noextras", *matrix, *suites], missing
+    return ["lint", "types", "layers", f"{python}-noextras", *matrix], missing
 
 
 def _lacks(database: str) -> str | None:

@@ -43,16 +43,6 @@ def test_every_chosen_environment_is_one_that_tox_knows(monkeypatch: pytest.Monk
     assert len(environments) == 4 + 3 * (3 - 2 * len(missing))
 
 
-def test_in_ci_the_newest_djangos_own_suites_are_run_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_lacks", lambda database: None)
-    monkeypatch.setenv("CI", "")
-    environments, missing = run._choose()
-    monkeypatch.setenv("CI", "true")
-    newest = "dj52" if missing else "dj61"
-    python = f"py{sys.version_info[0]}{sys.version_info[1]}"
-    assert run._choose()[0] == [*environments, f"{python}-{newest}-suites"]
-
-
 def test_a_missing_database_is_left_out_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_lacks", lambda database: "no" if database == "mariadb" else None)
     environments, missing = run._choose()
