@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from threading import Lock
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -25,14 +27,45 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+LATE_AFTER = timedelta(minutes=1)
+"""A task that starts later than this after it was due is late; queues always take a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One ``suppressed()`` or ``unsuppressed()`` block."""
+    """One ``suppressed()`` or ``unsuppressed()`` block.
+
+    Attributes:
+        since: when it began to travel with tasks; ``None`` for a block of the running code.
+    """
 
     pattern: str
     reason: str
     lifted: bool = False
     automatic: bool = False
+    since: datetime | None = None
+
+
+class Run:
+    """One run of a task: tells the messages apart that look the same in it."""
+
+    def __init__(self) -> None:
+        self._counted: Counter[tuple[str, ...]] = Counter()
+        self._free: dict[tuple[str, ...], deque[int]] = {}
+        self._lock = Lock()
+
+    def count(self, *parts: str) -> int:
+        """Return how many messages with these parts there were before in this run."""
+        with self._lock:
+            if free := self._free.get(parts):
+                return free.popleft()
+            self._counted[parts] += 1
+            return self._counted[parts] - 1
+
+    def give_back(self, number: int, *parts: str) -> None:
+        """Count a message as never sent: whoever sends it again in this run means the same."""
+        with self._lock:
+            self._free.setdefault(parts, deque()).append(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +76,44 @@ class Task:
         name: of the task.
         id: of this one; the same when it is delivered again.
         due_at: when it was meant to run, with its time zone, if that is known.
+        started_at: when it did; ``None`` for now.
+        run: of it; delivered again it is another.
     """
 
     name: str
     id: str
     due_at: datetime | None = None
+    started_at: datetime | None = None
+    run: Run = field(default_factory=Run, compare=False, repr=False)
+
+    @property
+    def now_due_at(self) -> datetime | None:
+        """When what it does now was meant to be done; ``None`` if it is not late.
+
+        A task that runs for hours is as late at its end as it was at its beginning.
+        """
+        if self.due_at is None:
+            return None
+        now = datetime.now(UTC)
+        late_by = (self.started_at or now) - self.due_at
+        return now - late_by if late_by > LATE_AFTER else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Travelled:
+    """What came with a task from where it was enqueued, as its integration read it.
+
+    Attributes:
+        suppressions: said there, outermost first.
+        notification: said there.
+        task: that it came with; ``None`` where there is only a context.
+        origin: where the work began: ``web``, ``command``, …; "" if unknown.
+    """
+
+    suppressions: tuple[Suppression, ...] = ()
+    notification: Notification | None = None
+    task: Task | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +123,63 @@ class Ambient:
     suppressions: tuple[Suppression, ...] = ()
     notification: Notification | None = None
     task: Task | None = None
+    origin: str = ""
     # As it was before the innermost block, and will be after it.
     around: Ambient | None = field(default=None, compare=False, repr=False)
+    # The tasks that it knows of; one that started since is further inside.
+    arrived: tuple[Travelled, ...] = field(default=(), compare=False, repr=False)
 
 
 # The default, and so of every thread too: what a process inherited goes for all of it.
 _AT_START = Ambient(tuple(Suppression(*each) for each in inherited.suppressions()))
 _ambient: ContextVar[Ambient] = ContextVar("notifyguard_ambient", default=_AT_START)
+_arrivals: list[Callable[[], tuple[Travelled, ...]]] = []
+
+
+def arrive_by(tell: Callable[[], tuple[Travelled, ...]]) -> None:
+    """Ask an integration, from now on, what came with the tasks that are running here.
+
+    Args:
+        tell: returns it for each of the tasks that are running one inside the other in this
+            thread, the outermost first; for one task always the same object. Must not raise.
+    """
+    if tell not in _arrivals:
+        _arrivals.append(tell)
 
 
 def current() -> Ambient:
     """Return the ambient context of the running code."""
-    return _ambient.get()
+    ambient = _ambient.get()
+    for tell in _arrivals:
+        travelled = tell()
+        if travelled and travelled != ambient.arrived:
+            ambient = _arrived(ambient, travelled)
+    return ambient
+
+
+def _arrived(ambient: Ambient, travelled: tuple[Travelled, ...]) -> Ambient:
+    """Take in the tasks that were started since the innermost block was entered."""
+    for one in travelled:
+        if one in ambient.arrived:
+            continue
+        task = one.task
+        if task and ambient.task:
+            # A task that runs inside another is a part of it: what is delivered again is that.
+            task = replace(ambient.task, name=task.name)
+        ambient = replace(
+            ambient,
+            # What is said in this process is nearer than what came from another one.
+            suppressions=(*one.suppressions, *ambient.suppressions),
+            notification=one.notification or ambient.notification,
+            task=task or ambient.task,
+            origin=ambient.origin or one.origin,
+        )
+    return replace(ambient, arrived=travelled)
 
 
 def suppression_of(type: str) -> Suppression | None:
     """Return the innermost block that matches the type, if it suppresses it."""
-    for suppression in reversed(_ambient.get().suppressions):
+    for suppression in reversed(current().suppressions):
         if matches(suppression.pattern, type):
             return None if suppression.lifted else suppression
     return None
@@ -86,8 +192,9 @@ class _Block(ContextDecorator):
         self._change = change
 
     def __enter__(self) -> None:
-        before = _ambient.get()
-        _ambient.set(replace(self._change(before), around=before))
+        inside = current()
+        changed = self._change(inside)
+        _ambient.set(replace(changed, around=_ambient.get(), arrived=inside.arrived))
 
     def __exit__(
         self,
@@ -202,7 +309,7 @@ def bind(func: Callable[P, R]) -> Callable[P, R]:
     Returns:
         A function that runs ``func`` in the notifyguard context of this moment.
     """
-    captured = _ambient.get()
+    captured = current()
     return _wrapped(func, lambda: _Block(lambda _: captured))
 
 

@@ -62,7 +62,7 @@ def describe(message: Any, backend: Any) -> Dispatch:
     said = identified(message) or ambient.notification
     inferred = found.known or (task.name if task else found.type)
     notification = said or Notification(storable(inferred, 200))
-    due_at = notification.send_at or (task.due_at if task else None)
+    due_at = notification.send_at or (task.now_due_at if task else None)
     if due_at and not notification.due_at:
         notification = replace(notification, due_at=clock.stored(due_at))
     return Dispatch(
@@ -70,7 +70,7 @@ def describe(message: Any, backend: Any) -> Dispatch:
         message=message,
         notification=notification,
         recipients=recipients_of(message),
-        origin="task" if task else found.origin,
+        origin=(ambient.origin or "task") if task else found.origin,
         call_site=storable(found.call_site, 200),
         task_id=storable(task.id, 155) if task else "",
         backend=label_of(backend),

@@ -1,0 +1,4 @@
+"""Celery: what a task sends leaves once, and what is enqueued while suppressed stays suppressed.
+
+Installed by a second line in ``INSTALLED_APPS``: ``"notifyguard.contrib.celery"``.
+"""

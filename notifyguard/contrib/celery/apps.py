@@ -1,0 +1,20 @@
+"""The Django app of the Celery integration."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class NotifyguardCeleryConfig(AppConfig):
+    """Stands at every publish of a task message, and at every task that runs."""
+
+    name = "notifyguard.contrib.celery"
+    label = "notifyguard_celery"
+    verbose_name = _("notifyguard for Celery")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from notifyguard.contrib.celery import seam
+
+        seam.install()

@@ -1,0 +1,144 @@
+"""What travels with a task message: written where it is published, read where it runs.
+
+One header of text, which every transport carries and which survives retries: JSON with
+the suppressions, the notification, where the work began and when the task is due. Times
+are seconds since 1970. Releases before and after this one read what they know; what cannot
+be read at all is taken for suppressed, and what it sends is held.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from notifyguard.context import Ambient, Suppression
+from notifyguard.notification import Notification, notification_of
+
+HEADER = "notifyguard"
+UNREADABLE = "What came with the task cannot be read: it may have been suppressed."
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said where a task was enqueued."""
+
+    suppressions: tuple[Suppression, ...] = ()
+    notification: Notification | None = None
+    origin: str = ""
+    due_at: datetime | None = None
+
+
+def said_by(ambient: Ambient, origin: str, now: datetime) -> Said:
+    """Return what the running code says of the tasks that it enqueues."""
+    return Said(tuple(_travelling(ambient.suppressions, now)), ambient.notification, origin)
+
+
+def joined(carried: Said, here: Said) -> Said:
+    """Return what holds for a message that carries a header already.
+
+    A retry and a signature made elsewhere keep what was said of them; what is said where
+    they are published now is added to it.
+    """
+    return Said(
+        tuple(_once((*carried.suppressions, *here.suppressions))),
+        carried.notification or here.notification,
+        carried.origin or here.origin,
+    )
+
+
+def written(said: Said) -> str:
+    """Return the text of the header."""
+    parts = {
+        "suppressed": [_suppression_written(each) for each in said.suppressions],
+        "notification": said.notification and _notification_written(said.notification),
+        "origin": said.origin,
+        "due": said.due_at and said.due_at.timestamp(),
+    }
+    return json.dumps({name: part for name, part in parts.items() if part})
+
+
+def read(text: object) -> Said:
+    """Return what a header says.
+
+    Args:
+        text: of the header; ``None`` where there is none, which says nothing.
+    """
+    if text is None:
+        return Said()
+    try:
+        return _read(json.loads(str(text)))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return Said((Suppression("*", UNREADABLE, since=LONG_AGO),))
+
+
+def _read(parts: dict[str, Any]) -> Said:
+    notification, due = parts.get("notification"), parts.get("due")
+    return Said(
+        tuple(_suppression_read(each) for each in parts.get("suppressed", ())),
+        None if notification is None else _notification_read(notification),
+        str(parts.get("origin", "")),
+        None if due is None else _time(due),
+    )
+
+
+def _travelling(suppressions: Iterable[Suppression], now: datetime) -> Iterable[Suppression]:
+    return _once(replace(each, since=each.since or now) for each in suppressions)
+
+
+def _once(suppressions: Iterable[Suppression]) -> Iterable[Suppression]:
+    """Yield each once, with its earliest time: a task that enqueues itself says the same again."""
+    found: dict[tuple[Any, ...], Suppression] = {}
+    for each in suppressions:
+        found.setdefault((each.pattern, each.reason, each.lifted, each.automatic), each)
+    return found.values()
+
+
+def _suppression_written(each: Suppression) -> dict[str, Any]:
+    parts = {
+        "pattern": each.pattern,
+        "reason": each.reason,
+        "since": each.since and each.since.timestamp(),
+        "lifted": each.lifted,
+        "automatic": each.automatic,
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def _suppression_read(parts: dict[str, Any]) -> Suppression:
+    return Suppression(
+        str(parts["pattern"]),
+        str(parts["reason"]),
+        lifted=bool(parts.get("lifted")),
+        automatic=bool(parts.get("automatic")),
+        since=_time(parts.get("since", 0)),
+    )
+
+
+def _notification_written(said: Notification) -> dict[str, Any]:
+    parts = {
+        "type": said.type,
+        "key": said.key,
+        "max_age": said.max_age and said.max_age.total_seconds(),
+        "send_at": said.send_at and said.send_at.timestamp(),
+        "supersedes": said.supersedes,
+    }
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _notification_read(parts: dict[str, Any]) -> Notification:
+    max_age, send_at = parts.get("max_age"), parts.get("send_at")
+    return notification_of(
+        parts["type"],
+        parts.get("key"),
+        None if max_age is None else timedelta(seconds=max_age),
+        None if send_at is None else _time(send_at),
+        parts.get("supersedes"),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
