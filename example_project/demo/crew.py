@@ -8,7 +8,7 @@ from threading import Condition, Thread
 from example_project.demo.deployment import Deployment, Process
 from example_project.demo.screen import Report
 
-PATIENCE = 600  # seconds for all jobs of a replay
+PATIENCE = 3600  # seconds for all jobs of a replay
 
 
 class Crew:
@@ -48,6 +48,19 @@ class Crew:
         process, listener = self._at_work.pop(name)
         process.kill()
         listener.join()
+
+    def kill_now_and_then(self, kills: int, until: int) -> None:
+        """Kill so many, one after the other, and start each again before ``until`` jobs are done.
+
+        Args:
+            kills: how many; they are spread over the jobs that are left, the first at once.
+            until: of the jobs, those that are worked off when no more are killed.
+        """
+        begun = self._done
+        for number in range(kills):
+            self.wait_for(begun + (until - begun) * number // kills)
+            self.kill(self._names[number % len(self._names)])
+            self.start()
 
     def kill_all(self) -> None:
         """Kill every worker."""

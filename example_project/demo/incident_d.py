@@ -51,12 +51,21 @@ class IncidentD:
         return self.repeated + self.while_held + max(0, missing - self.uncertain)
 
 
-def replay(site: Site, slips: int, report: Report, workers: int = 4) -> IncidentD:
-    """Publish the slips, work them off with a stop in the middle, and count what arrived."""
+def replay(site: Site, slips: int, report: Report, workers: int = 4, kills: int = 1) -> IncidentD:
+    """Publish the slips, work them off with a stop in the middle, and count what arrived.
+
+    Args:
+        site: where.
+        slips: how many; each is published three times.
+        report: is told of the progress.
+        workers: at work at the same moment.
+        kills: how many of them are killed on the way, and started again, with the guard.
+    """
     site.deployment.run("demo_slips", "--publish", str(slips))
     with Crew(site.deployment, workers, slips * PUBLISHED, report) as crew:
-        work = _held_and_released if site.deployment.guarded else _paused_and_cleaned
-        return work(site, slips, crew)
+        if site.deployment.guarded:
+            return _held_and_released(site, slips, crew, kills)
+        return _paused_and_cleaned(site, slips, crew)
 
 
 def _paused_and_cleaned(site: Site, slips: int, crew: Crew) -> IncidentD:
@@ -69,18 +78,19 @@ def _paused_and_cleaned(site: Site, slips: int, crew: Crew) -> IncidentD:
     return _counted(site, slips)
 
 
-def _held_and_released(site: Site, slips: int, crew: Crew) -> IncidentD:
+def _held_and_released(site: Site, slips: int, crew: Crew, kills: int) -> IncidentD:
     operator = site.deployment
     hold = ("notifyguard", "hold", "slip.*", "--wait", *REASON)
     with operator.started("demo_cron", *hold) as command:
         ready(command)  # so that it holds in milliseconds: half the work would be done else
         crew.start()
-        crew.wait_for(slips * PUBLISHED // 3)
+        third = slips * PUBLISHED // 3
+        crew.kill_now_and_then(kills // 2, until=third)
+        crew.wait_for(third)
         tick(command)
         operator.finish(command)
     held_at = len(site.server.accepted(SLIP))
-    crew.kill()
-    crew.start()
+    crew.kill_now_and_then(kills - kills // 2, until=slips * PUBLISHED)
     crew.finish()
     looked_at = len(site.server.accepted(SLIP))
     operator.run("notifyguard", "resume", "slip.*", *REASON)
