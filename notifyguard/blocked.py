@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from notifyguard import clock, database, switchboard
 from notifyguard.actor import Actor, Permission
@@ -100,13 +100,9 @@ def listed(beginning: str = "") -> QuerySet[BlockedAddress, BlockedAddress]:
     Args:
         beginning: of the address, in lower case; empty for all.
     """
-    found = _blocks()
-    if not beginning:
-        return found.order_by("-blocked_at", "id")
-    # LIKE as Django writes it elsewhere uses no index.
-    after = Q(address__gte=beginning, address__lt=beginning + "\U0010ffff")
-    is_postgresql = database.connection().vendor == "postgresql"
-    return found.filter(Q(address__startswith=beginning) if is_postgresql else after)
+    if beginning:
+        return _blocks().filter(database.begins("address", beginning))
+    return _blocks().order_by("-blocked_at", "id")
 
 
 def _block(addresses: Sequence[str], said: BlockedAddress) -> None:

@@ -5,6 +5,7 @@ routers and replicas.
 """
 
 from notifyguard.database.committed import beside, close_beside, read_committed
+from notifyguard.database.searching import begins
 from notifyguard.database.standing import (
     Standing,
     alias,
@@ -19,6 +20,7 @@ __all__ = [
     "ATTEMPTS",
     "Standing",
     "alias",
+    "begins",
     "beside",
     "close_beside",
     "connection",

@@ -83,7 +83,8 @@ def _hand_over(arrival: Arrival, board: Board) -> Any:
             _keep(arrival, ruling, board)
         elif arrival.is_forgotten:
             arrival.keep(_FORGOTTEN, case.passing, board)
-        _keep_blocked(arrival, board)
+        if case.passing:
+            _keep_blocked(arrival, board)
         if case.passing and arrival.prepare(case):
             marked = arrival.mark(board)
             lost = [entry for entry in case.passing if entry not in marked]

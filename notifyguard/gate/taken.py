@@ -172,7 +172,7 @@ def _held_if_broken(entries: Sequence[Entry]) -> Iterator[None]:
         rule = "thaw" if isinstance(error, CannotThaw) else "backend"
         queue.put_back(entries, rule=rule, reason=str(error), state=State.HELD)
         late.logger.error(
-            "notifyguard: dispatch %s cannot be restored; its row says why", entries[0].dispatch
+            "notifyguard: dispatch %s cannot be delivered; its row says why", entries[0].dispatch
         )
     except Exception as error:  # any: backends, and classes of messages, are anybody's code
         # Its name alone: what a server or database says may hold addresses.

@@ -39,6 +39,16 @@ BATCH = 1_000
 """Rows that are discarded in one transaction, so that none is long."""
 
 
+COUNTS: Mapping[str, Any] = {
+    "deliveries": Count("id"),
+    "messages": Count("dispatch", distinct=True),
+    "people": Count("recipient", distinct=True),
+    "oldest": Min("created_at"),
+    "newest": Max("created_at"),
+}
+"""What is counted of held deliveries, all but the bytes: ``statements.kept_bytes``."""
+
+
 class Totals(NamedTuple):
     """How much is held.
 
@@ -96,7 +106,7 @@ def totals(what: Meant) -> Totals:
     """Count what a choice meant and is still held, as a whole."""
     found = what.rows()
     (size,) = statements.kept_bytes(database.connection(), found.values("dispatch")).values() or [0]
-    counted = found.aggregate(**_COUNTS)
+    counted = found.aggregate(**COUNTS)
     return Totals(**counted, bytes=size)
 
 
@@ -128,21 +138,12 @@ def discard(what: Meant, *, reason: str, actor: Actor) -> Iterator[int]:
     return _discarded(what, reason, actor)
 
 
-_COUNTS: dict[str, Any] = {
-    "deliveries": Count("id"),
-    "messages": Count("dispatch", distinct=True),
-    "people": Count("recipient", distinct=True),
-    "oldest": Min("created_at"),
-    "newest": Max("created_at"),
-}
-
-
 def _grouped(found: QuerySet[Delivery, Delivery]) -> list[Group]:
     keys = ("type", "rule")
     sizes = statements.kept_bytes(
         database.connection(), found.order_by().values(*keys, "dispatch"), *keys
     )
-    counted = found.order_by(*keys).values(*keys).annotate(**_COUNTS)
+    counted = found.order_by(*keys).values(*keys).annotate(**COUNTS)
     return [Group(**each, bytes=sizes.get((each["type"], each["rule"]), 0)) for each in counted]
 
 

@@ -10,10 +10,7 @@ from django.db.models import (
     BigIntegerField,
     Case,
     CharField,
-    Count,
     F,
-    Max,
-    Min,
     OuterRef,
     Subquery,
     Value,
@@ -24,6 +21,7 @@ from django.db.models.functions import StrIndex, Substr
 from notifyguard import clock, database
 from notifyguard.ledger import statements
 from notifyguard.ledger.choice import EVERYTHING, Choice, filtered, types_of
+from notifyguard.ledger.held import COUNTS
 from notifyguard.models import FrozenMessage
 
 MOST = 50
@@ -74,19 +72,10 @@ def parts(by: str, choice: Choice = EVERYTHING) -> list[Part]:
     found = filtered(choice).filter(type__in=types_of(choice)).order_by()
     found = found.annotate(size=_size()) if by == "size" else found
     found = found.annotate(part=_expressions(clock.now(database.connection()))[by])
-    counted = found.values("part").annotate(**_COUNTS).order_by(F("deliveries").desc(), "part")
+    counted = found.values("part").annotate(**COUNTS).order_by(F("deliveries").desc(), "part")
     sizes = statements.kept_bytes(database.connection(), found.values("part", "dispatch"), "part")
     rows = [_part(each, sizes) for each in counted[:MOST]]
     return sorted(rows, key=_place) if by in ("age", "size") else rows
-
-
-_COUNTS: Mapping[str, Any] = {
-    "deliveries": Count("id"),
-    "messages": Count("dispatch", distinct=True),
-    "people": Count("recipient", distinct=True),
-    "oldest": Min("created_at"),
-    "newest": Max("created_at"),
-}
 
 
 def _expressions(now: datetime) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from uuid import UUID
 
-from django.db.models import Q
-
 from notifyguard import database, patterns
 from notifyguard.ledger import rows
 from notifyguard.models import Claim, Delivery
@@ -25,8 +23,6 @@ NEIGHBOURS = 1_000
 CLOSE = 0.8
 """How alike an address must be, from 0 to 1: most end in the same domain."""
 
-_BEHIND_ALL = "\U0010ffff"
-
 
 def is_known(recipient: str) -> bool:
     """Tell whether the ledger has a delivery to this very address."""
@@ -41,10 +37,8 @@ def beginning(start: str, most: int) -> list[str]:
         start: the beginning, in lower case.
         most: at most so many.
     """
-    found = rows.deliveries(database.connection()).filter(_of_recipient(start)).order_by()
-    near = set(found.values_list("recipient", flat=True)[:NEIGHBOURS])
     # Compared here too, since some databases ignore case and accents.
-    return sorted(each for each in near if each.startswith(start))[:most]
+    return sorted(each for each in _near(start) if each.startswith(start))[:most]
 
 
 def deliveries_to(
@@ -89,15 +83,12 @@ def similar(recipient: str) -> list[str]:
     """
     name = recipient.partition("@")[0]
     for beginning in dict.fromkeys((f"{name}@", name, name[:3], name[:1])):
-        found = rows.deliveries(database.connection()).filter(_of_recipient(beginning))
-        near = set(found.order_by().values_list("recipient", flat=True)[:NEIGHBOURS])
-        if likely := get_close_matches(recipient, sorted(near - {recipient}), n=3, cutoff=CLOSE):
+        near = sorted(_near(beginning) - {recipient})
+        if likely := get_close_matches(recipient, near, n=3, cutoff=CLOSE):
             return likely
     return []
 
 
-def _of_recipient(beginning: str) -> Q:
-    if database.connection().vendor == "postgresql":
-        return Q(recipient__startswith=beginning)
-    # LIKE as Django writes it elsewhere uses no index.
-    return Q(recipient__gte=beginning, recipient__lt=beginning + _BEHIND_ALL)
+def _near(beginning: str) -> set[str]:
+    found = rows.deliveries(database.connection()).filter(database.begins("recipient", beginning))
+    return set(found.order_by().values_list("recipient", flat=True)[:NEIGHBOURS])

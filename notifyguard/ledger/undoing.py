@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -106,7 +107,7 @@ def _undo(batch: Sequence[Held], subject: str, reason: str, actor: Actor) -> Und
             dispatch__in=list(messages.values_list("dispatch", flat=True)),
         )
         entries = [rows.entry_of(row) for row in found.select_for_update().order_by("id")]
-        ours = _with_keys(connection, entries)
+        ours = _with_keys(connection, entries, now)
         rows.deliveries(connection).filter(id__in=ours, state=State.DISCARDED).update(
             state=State.HELD,
             attempt=F("attempt") + 1,
@@ -127,13 +128,14 @@ def _undo(batch: Sequence[Held], subject: str, reason: str, actor: Actor) -> Und
     return Undone(len(ours), len(entries) - len(ours))
 
 
-def _with_keys(connection: BaseDatabaseWrapper, entries: Sequence[Entry]) -> list[UUID]:
+def _with_keys(
+    connection: BaseDatabaseWrapper, entries: Sequence[Entry], now: datetime
+) -> list[UUID]:
     """Take the keys of the entries; return those who have theirs, or need none."""
     keyed: dict[UUID, Entry] = {}
     for entry in entries:
         if entry.key is not None:
             keyed.setdefault(entry.key, entry)
-    now = clock.now(connection)
     holders = taking.claim(connection, list(keyed.values()), now) if keyed else {}
     return [
         entry.id
