@@ -67,7 +67,7 @@ class ReleasePages(Pages):
             standing=releases.standing(release),
             outcomes=releases.outcomes(release),
             waiting=releases.meant(release).rows().count(),
-            told=told(list(releases.let_go(release)[:SHOWN])),
+            told=self._told(request, release),
             ended=release.state in ENDED,
             resting=release.state in (ReleaseState.CANARY, ReleaseState.PAUSED),
             in_canary=release.state == ReleaseState.CANARY,
@@ -76,6 +76,12 @@ class ReleasePages(Pages):
         if running and not request.POST:
             response["Refresh"] = str(REFRESH)
         return response
+
+    def _told(self, request: HttpRequest, release: Release) -> list[Any]:
+        """Tell the first of them, to whom it was sent and what about, if the user may know."""
+        if not request.user.has_perm("notifyguard.view_delivery"):
+            return []
+        return told(list(releases.let_go(release)[:SHOWN]))
 
     def _go_on(self, request: HttpRequest, number: int, deed: str, reason: str) -> None:
         def change() -> str:

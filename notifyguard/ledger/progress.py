@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Count, Q, QuerySet
 
 from notifyguard import clock, database
-from notifyguard.decision import ReleaseState, State
+from notifyguard.decision import ENDED, ReleaseState, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import rows
 from notifyguard.ledger.choice import Choice, Meant
@@ -48,6 +48,11 @@ def find(number: int) -> Release:
 def recent() -> QuerySet[Release, Release]:
     """Return the releases, the newest first."""
     return Release.objects.using(database.alias()).order_by("-id")
+
+
+def unfinished() -> QuerySet[Release, Release]:
+    """Return the releases that still have something to let go, the newest first."""
+    return recent().exclude(state__in=ENDED)
 
 
 def is_interrupted(release: Release) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from notifyguard import sweeper, switchboard
@@ -187,6 +188,16 @@ def test_one_is_released_from_its_own_page(root, held):
     assert f"{RELEASE}?id={row.id}" in shown.content.decode()
     answer(root, f"{RELEASE}?id={row.id}")
     assert held.recipients() == ["ann@example.com"]
+
+
+def test_who_may_see_releases_alone_is_not_told_whom_they_are_for(page, root, held):
+    answer(root, f"{RELEASE}?type=ticket.*")
+    address = f"{RELEASES}{Release.objects.get().pk}/"
+    assert "ann@example.com" in text(root.get(address))
+    User.objects.all().delete()
+    shown = text(page("view_release").get(address))
+    assert "2 of 2 let go" in shown
+    assert "ann@example.com" not in shown
 
 
 def test_a_release_is_paused_and_stopped(root, held, monkeypatch):

@@ -70,6 +70,20 @@ def test_status_says_how_much_waits_and_for_how_long(full):
     assert "5 h" in operate("status")
 
 
+def test_status_says_which_release_rests_and_why(mailbox):
+    deed("hold", "ticket.*")
+    for to in ("ann@example.com", "bob@example.com"):
+        letter(to).send()
+    deed("resume", "ticket.*")
+    deed("release", "ticket.*", "--canary", "1", "--yes")
+    (release,) = facts("status")["releases"]
+    assert (release["state"], release["let_go"], release["meant"]) == ("canary", 1, 2)
+    assert "manage.py notifyguard releases" in operate("status")
+    deed("release", "--continue", str(release["release"]), "--yes")
+    assert facts("status")["releases"] == []
+    assert "notifyguard releases" not in operate("status")
+
+
 @pytest.mark.parametrize(
     ("swept", "due_for", "missing"),
     [(None, 1, True), (6, 1, True), (4, 1, False), (6, None, False), (6, -60, False)],

@@ -14,7 +14,7 @@ from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, report, schedule, types_found
 from notifyguard.ledger.story import moment
 from notifyguard.ledger.types_found import FoundType
-from notifyguard.management.subcommands import moments, scheduled
+from notifyguard.management.subcommands import moments, release_list, scheduled
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json
 from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number
 
@@ -43,6 +43,7 @@ def _facts() -> dict[str, Any]:
         "switches": _switches(),
         "types": [_decided(name) for name in types_found.names()],
         "waiting": report.waiting(),
+        "releases": release_list.unfinished(),
         "scheduled": [asdict(each) for each in schedule.planned_by_type()],
         "last_sweep": swept.ran_at if swept else None,
         "sweeper_is_missing": report.sweeper_is_missing(),
@@ -151,6 +152,7 @@ def _show_waiting(terminal: Terminal, facts: Mapping[str, Any]) -> None:
         )
     else:
         terminal.say("Nothing waits: nothing queued, held or uncertain.")
+    release_list.show_unfinished(terminal, facts["releases"])
     scheduled.show_planned(terminal, facts["scheduled"])
     swept = facts["last_sweep"]
     terminal.say(f"Last sweep: {age(swept, facts['now'])} ago." if swept else "Last sweep: never.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from notifyguard import clock, database
 from notifyguard.decision import ENDED
-from notifyguard.ledger import releases
+from notifyguard.ledger import progress, releases
 from notifyguard.management.subcommands.subcommand import (
     Options,
     Subcommand,
@@ -18,6 +20,36 @@ from notifyguard.management.subcommands.working_off import facts, how_to_go_on
 
 SHOWN = 20
 """Releases that are shown when nobody names a limit."""
+
+
+def show_unfinished(terminal: Terminal, found: Sequence[Mapping[str, Any]]) -> None:
+    """Show the releases that still have something to let go; for ``status``."""
+    if found:
+        terminal.heading("Releases")
+        terminal.table(
+            ("release", "state", "let go", "of", "what", "why it rests"),
+            [
+                (each["release"], each["state"], each["let_go"], each["meant"], each["what"],
+                 each["note"])
+                for each in found
+            ],
+        )  # fmt: skip
+        terminal.say("How to go on: manage.py notifyguard releases")
+
+
+def unfinished() -> list[dict[str, Any]]:
+    """Return the facts of each release that still has something to let go."""
+    return [
+        {
+            "release": each.pk,
+            "state": progress.standing(each),
+            "let_go": each.let_go,
+            "meant": each.meant,
+            "what": each.subject,
+            "note": each.note,
+        }
+        for each in progress.unfinished()
+    ]
 
 
 def _add_releases(parser: ArgumentParser) -> None:
