@@ -28,7 +28,7 @@ class Service:
         return f"{self.host}:{self.port}"
 
 
-def _service(name: str, port: int, user: str = "") -> Service:
+def _service(name: str, port: int, user: str = "", password: str = "") -> Service:
     def part(which: str, default: str) -> str:
         return os.environ.get(f"NOTIFYGUARD_{name.upper()}_{which}", default)
 
@@ -37,20 +37,21 @@ def _service(name: str, port: int, user: str = "") -> Service:
         host=part("HOST", "127.0.0.1"),
         port=int(part("PORT", str(port))),
         user=part("USER", user),
-        password=part("PASSWORD", ""),
+        password=part("PASSWORD", password),
     )
 
 
 # Where they are unless the environment says otherwise; compose.yaml puts them there.
-PORTS = {"postgresql": 5432, "mariadb": 3306}
+PORTS = {"postgresql": 5432, "mariadb": 3306, "rabbitmq": 5672}
 SERVICES = {
     service.name: service
     for service in (
         _service("postgresql", PORTS["postgresql"], user="postgres"),
         _service("mariadb", PORTS["mariadb"], user="root"),
+        _service("rabbitmq", PORTS["rabbitmq"], user="guest", password="guest"),
     )
 }
-DATABASES = ("sqlite", *SERVICES)
+DATABASES = ("sqlite", "postgresql", "mariadb")
 PROGRAMS = ("chromium", "pgbouncer", "redis-server")
 LIBRARIES = (
     *("allauth", "anymail", "celery", "djcelery_email", "gevent", "mailer", "post_office"),
@@ -104,8 +105,8 @@ def missing(name: str) -> str | None:
         return None if importlib.util.find_spec(name) else f"needs {name}: pip install it"
     if name in PROGRAMS:
         return None if program(name) else f"needs {name}: apt-get install {name}"
-    if name not in DATABASES:
-        known = ", ".join((*DATABASES, *PROGRAMS, *LIBRARIES))
+    if name not in (*DATABASES, *SERVICES):
+        known = ", ".join(dict.fromkeys((*DATABASES, *SERVICES, *PROGRAMS, *LIBRARIES)))
         raise ValueError(f"needs({name!r}): known are {known}")
     if name in SERVICES and not reachable(name):
         return f"needs {name}: nothing answers at {SERVICES[name].address}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import django
 
-from tests.services import SERVICES, chosen_database
+from tests.services import SERVICES, chosen_database, missing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "notifyguard",
+    *(() if missing("celery") else ("notifyguard.contrib.celery",)),
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
