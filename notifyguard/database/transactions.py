@@ -16,8 +16,11 @@ from notifyguard.database.standing import Standing, connection, standing
 
 T = TypeVar("T")
 
-ATTEMPTS = 6
+ATTEMPTS = 10
 """How often a statement is tried that lost a race for locks or its connection."""
+
+LONGEST_WAIT = 0.5
+"""Seconds between two of them at most."""
 
 # Serialisation failure and deadlock (PostgreSQL SQLSTATE), lock wait timeout and
 # deadlock (MariaDB error numbers).
@@ -59,7 +62,7 @@ def retrying(operation: Callable[[], T]) -> T:
             if ours.in_atomic_block or not (_lost_a_race(error) or _was_cut(ours, before)):
                 raise
             # Jitter, so that the workers which collided do not collide again.
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))
+            time.sleep(random.uniform(0, min(0.01 * 2**attempt, LONGEST_WAIT)))
     return operation()
 
 
