@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils.functional import empty
 
 from notifyguard.conf import environment
+from notifyguard.conf.celery import CelerySettings
 from notifyguard.conf.importing import unimportable
 from notifyguard.conf.limiter import LimiterSettings
 from notifyguard.conf.limits import Limit
@@ -32,6 +33,7 @@ from notifyguard.decision import Sending
 __all__ = [
     "SWITCHABLE",
     "Action",
+    "CelerySettings",
     "InTransaction",
     "Kind",
     "Limit",

@@ -47,12 +47,12 @@ def days(value: Any, place: Place) -> timedelta:
 
 
 def age(value: Any, place: Place) -> timedelta | None:
-    """A reader for how old something may get; ``None`` for as old as it likes."""
+    """A reader for how old or long something may get; ``None`` for no limit."""
     if value is None or (isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_AGE):
         return value
     raise UnusableError(
         "Write a timedelta, such as timedelta(hours=2), more than 0 and at most "
-        f"{LONGEST_AGE.days} days, or None for as old as it likes."
+        f"{LONGEST_AGE.days} days, or None for no limit."
     )
 
 

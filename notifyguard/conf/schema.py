@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from notifyguard import patterns
 from notifyguard.conf import environment, readers
+from notifyguard.conf.celery import CelerySettings, read_celery
 from notifyguard.conf.limiter import LimiterSettings, read_limiter
 from notifyguard.conf.limits import PER_RECIPIENT, PER_TYPE, Limit, owned, read_limits
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping
@@ -159,6 +160,7 @@ class Settings:
     replace_smtp_backend: bool = setting(False, readers.one_of(True, False))
     retention: Retention = setting(Retention(), _read_retention)
     frozen_classes: tuple[str, ...] = setting((), readers.several(readers.dotted_path))
+    celery: CelerySettings = setting(CelerySettings(), read_celery)
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -31,6 +31,7 @@ HARMLESS = [
     "REPLACE_SMTP_BACKEND",
     "RETENTION",
     "FROZEN_CLASSES",
+    "CELERY",
 ]
 
 
@@ -233,12 +234,23 @@ def test_a_switch_is_read_as_the_word_of_the_design():
             {"TYPES": {"ticket.*": {"max_age": 60}}},
             'NOTIFYGUARD["TYPES"]["ticket.*"]["max_age"] is 60, which cannot be used. Write a '
             "timedelta, such as timedelta(hours=2), more than 0 and at most 36500 days, or None "
-            'for as old as it likes. Until then mail of types "ticket.*" is held.',
+            'for no limit. Until then mail of types "ticket.*" is held.',
         ),
         (
             {"TYPES": {"ticket.*": {"on_stale": "expires"}}},
             'NOTIFYGUARD["TYPES"]["ticket.*"]["on_stale"] is "expires", which cannot be used. '
             'Did you mean "expire"? Write one of "hold", "expire".',
+        ),
+        (
+            {"CELERY": {"spol": True}},
+            'NOTIFYGUARD["CELERY"]["spol"] is not a setting of this version of notifyguard. '
+            'Did you mean "spool"?',
+        ),
+        (
+            {"CELERY": {"consumer_timeout": 1800}},
+            'NOTIFYGUARD["CELERY"]["consumer_timeout"] is 1800, which cannot be used. Write a '
+            "timedelta, such as timedelta(hours=2), more than 0 and at most 36500 days, or None "
+            "for no limit.",
         ),
         (
             {"ALLOW_RECIPIENTS": "example.com"},

@@ -35,6 +35,7 @@ def table(after: str) -> dict[str, str]:
         ("# Settings", conf.Settings),
         ("### TYPES", conf.TypeOptions),
         ("### RETENTION", conf.Retention),
+        ("### CELERY", conf.CelerySettings),
     ],
 )
 def test_a_table_lists_exactly_the_fields_of_its_class(heading: str, cls: type[Any]):
@@ -57,6 +58,11 @@ def test_the_default_of_an_option_is_as_documented(name: str, default: str):
 @pytest.mark.parametrize(("name", "default"), table("### RETENTION").items())
 def test_the_default_of_a_retention_is_as_documented(name: str, default: str):
     assert conf.read({"RETENTION": {name: as_written(default)}}) == conf.Settings()
+
+
+@pytest.mark.parametrize(("name", "default"), table("### CELERY").items())
+def test_the_default_for_celery_is_as_documented(name: str, default: str):
+    assert conf.read({"CELERY": {name: as_written(default)}}) == conf.Settings()
 
 
 def test_each_setting_has_a_section_of_its_own():
