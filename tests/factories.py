@@ -13,7 +13,7 @@ from factory.django import DjangoModelFactory
 
 from notifyguard import models
 from notifyguard.decision import Sending, State
-from notifyguard.ledger.choice import EVERYTHING
+from notifyguard.ledger.held.choice import EVERYTHING
 
 
 class UserFactory(DjangoModelFactory):

@@ -10,8 +10,9 @@ from uuid import UUID
 from django.core.management import call_command
 
 from notifyguard.actor import Actor, unrestricted
-from notifyguard.ledger import held, letting_go, releases
-from notifyguard.ledger.choice import Choice, Meant
+from notifyguard.ledger import held
+from notifyguard.ledger.held import letting_go, releases
+from notifyguard.ledger.held.choice import Choice, Meant
 from notifyguard.management.commands.notifyguard import Command
 from notifyguard.models import Event
 

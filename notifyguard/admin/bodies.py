@@ -13,7 +13,8 @@ from notifyguard.admin.actors import actor_of
 from notifyguard.admin.pages import Pages
 from notifyguard.channels.readable import Readable
 from notifyguard.exceptions import CannotThaw, NotAllowed
-from notifyguard.ledger import bodies, rows
+from notifyguard.ledger import rows
+from notifyguard.ledger.held import bodies
 from notifyguard.models import Delivery
 
 # Nothing is loaded, run or sent from within, and it is nobody's but this page's frame. The

@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from notifyguard import clock, database, patterns
 from notifyguard.channels import email
-from notifyguard.ledger.choice import Choice, Meant
+from notifyguard.ledger.held.choice import Choice, Meant
 
 AGES = (("", "any age"), ("1", "1 hour"), ("6", "6 hours"), ("24", "1 day"), ("168", "1 week"))
 KILOBYTE = 1024

@@ -15,8 +15,10 @@ from notifyguard.admin.bodies import BodyPages, find
 from notifyguard.admin.uncertain import UncertainPages
 from notifyguard.channels import email
 from notifyguard.decision import State
-from notifyguard.ledger import bodies, events, lookup, rows, search
-from notifyguard.ledger.story import story
+from notifyguard.ledger import rows
+from notifyguard.ledger.held import bodies
+from notifyguard.ledger.looks import events, lookup, search
+from notifyguard.ledger.looks.story import story
 from notifyguard.models import Claim, Delivery
 
 FELLOWS = 100

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from notifyguard.admin.asked import number_asked, text_asked
 from notifyguard.admin.pages import Pages
-from notifyguard.ledger import events
+from notifyguard.ledger.looks import events
 from notifyguard.models import Event
 
 

@@ -18,8 +18,9 @@ from notifyguard.admin.forms import TypedWordForm
 from notifyguard.admin.undoing import UndoingPages
 from notifyguard.exceptions import NotAllowed
 from notifyguard.gate.preview import preview
-from notifyguard.ledger import held, releases
-from notifyguard.ledger.choice import Meant
+from notifyguard.ledger import held
+from notifyguard.ledger.held import releases
+from notifyguard.ledger.held.choice import Meant
 from notifyguard.models import HeldMessage
 
 LISTED = 100

@@ -16,7 +16,8 @@ from notifyguard.admin.forms import ReasonForm
 from notifyguard.admin.pages import Pages
 from notifyguard.decision import ENDED, ReleaseState
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import leases, releases
+from notifyguard.ledger import leases
+from notifyguard.ledger.held import releases
 from notifyguard.models import Release
 
 LISTED = 50

@@ -12,7 +12,7 @@ from django.urls import reverse
 from notifyguard import conf, switchboard
 from notifyguard.admin.switches import meant
 from notifyguard.decision import State
-from notifyguard.ledger import report
+from notifyguard.ledger.looks import report
 from notifyguard.switchboard import EVERYTHING, Ruling
 
 # Label, permission to look, address, state whose deliveries are counted beside it.

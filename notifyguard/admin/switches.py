@@ -16,7 +16,8 @@ from notifyguard.admin.actors import actor_of
 from notifyguard.admin.forms import ReasonForm, SwitchForm, TypedWordForm
 from notifyguard.admin.pages import Pages
 from notifyguard.decision import Sending
-from notifyguard.ledger import events, held, report, types_found
+from notifyguard.ledger import held
+from notifyguard.ledger.looks import events, report, types_found
 from notifyguard.models import Switch
 from notifyguard.switchboard import EVERYTHING
 

@@ -13,7 +13,7 @@ from notifyguard.admin.actors import actor_of
 from notifyguard.admin.choosing import HeldFilter
 from notifyguard.admin.forms import TypedWordForm
 from notifyguard.admin.pages import Pages
-from notifyguard.ledger import undoing
+from notifyguard.ledger.held import undoing
 
 HOURS = 3600
 

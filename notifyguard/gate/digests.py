@@ -13,9 +13,10 @@ from notifyguard.channels.fingerprint import fingerprint
 from notifyguard.channels.freezing import freeze
 from notifyguard.decision import ReleaseState, State
 from notifyguard.exceptions import DigestFailed
-from notifyguard.ledger import Entry, digests, letting_go, releases
-from notifyguard.ledger.digests import Digest, Plan, StalePlan, Told
-from notifyguard.ledger.letting_go import Step
+from notifyguard.ledger import Entry
+from notifyguard.ledger.held import digests, letting_go, releases
+from notifyguard.ledger.held.digests import Digest, Plan, StalePlan, Told
+from notifyguard.ledger.held.letting_go import Step
 from notifyguard.models import Release
 
 logger = logging.getLogger("notifyguard")

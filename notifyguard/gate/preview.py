@@ -22,9 +22,9 @@ from notifyguard.conf import Settings
 from notifyguard.decision import Decision, Sending, State
 from notifyguard.gate import digests
 from notifyguard.gate.reports import stops
-from notifyguard.ledger import folding, held
-from notifyguard.ledger.choice import LATE, PAGE
-from notifyguard.ledger.held import Group, Meant, Totals
+from notifyguard.ledger import held
+from notifyguard.ledger.held import Group, Meant, Totals, folding
+from notifyguard.ledger.held.choice import LATE, PAGE
 from notifyguard.notification import Notification
 from notifyguard.rules import Candidate, decide_again, limits
 from notifyguard.switchboard import Block, Board

@@ -13,7 +13,7 @@ from django.utils.timesince import timesince
 from notifyguard import clock, database
 from notifyguard.admin.standing import Standing
 from notifyguard.admin.standing import standing as how_things_stand
-from notifyguard.ledger.story import moment
+from notifyguard.ledger.looks.story import moment
 
 MINUTE = 60
 

@@ -16,7 +16,7 @@ from notifyguard import switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.admin import bodies as pages
 from notifyguard.decision import Sending
-from notifyguard.ledger import bodies
+from notifyguard.ledger.held import bodies
 from notifyguard.models import Event, FrozenMessage
 from tests.mailbox import rows
 from tests.operators import events

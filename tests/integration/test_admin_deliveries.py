@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from notifyguard import switchboard
 from notifyguard.decision import State
-from notifyguard.ledger import lookup, new_id
+from notifyguard.ledger import new_id
 from notifyguard.ledger.entry import first_id_at
+from notifyguard.ledger.looks import lookup
 from notifyguard.models import Delivery, Event
 from tests.factories import ClaimFactory, DeliveryFactory
 from tests.operators import operate
@@ -212,10 +213,10 @@ def test_events_are_shown_by_action_actor_and_subject(root, full):
 
 
 def test_older_events_are_a_link_away(root, full, monkeypatch):
-    monkeypatch.setattr("notifyguard.ledger.events.PAGE", 2)
+    monkeypatch.setattr("notifyguard.ledger.looks.events.PAGE", 2)
     for number in range(3):
         did("switch", "ann", str(number))
-    monkeypatch.setattr("notifyguard.ledger.events.look_up.__defaults__", (None, 2))
+    monkeypatch.setattr("notifyguard.ledger.looks.events.look_up.__defaults__", (None, 2))
     response = root.get(EVENTS)
     response = root.get(EVENTS, {"behind": response.context["further"]})
     assert [event.subject for event in response.context["events"]] == ["0"]

@@ -14,8 +14,9 @@ from notifyguard import clock, ledger, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import choice, held, releases
-from notifyguard.ledger.choice import Choice
+from notifyguard.ledger import held
+from notifyguard.ledger.held import choice, releases
+from notifyguard.ledger.held.choice import Choice
 from notifyguard.models import Claim, Delivery, FrozenMessage, Release
 from tests.factories import DeliveryFactory
 from tests.mailbox import letter, rows, states, use_server

@@ -13,7 +13,7 @@ from django.utils import timezone
 import notifyguard
 from notifyguard import conf, ledger
 from notifyguard.decision import State
-from notifyguard.ledger import types_found
+from notifyguard.ledger.looks import types_found
 from notifyguard.models import Sweep
 from tests.factories import DeliveryFactory, SwitchFactory
 from tests.mailbox import letter

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from notifyguard import clock, ledger, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
-from notifyguard.ledger import letting_go, pace, releases
+from notifyguard.ledger.held import letting_go, pace, releases
 from notifyguard.management.subcommands import working_off
 from notifyguard.models import Delivery, Event, Release
 from tests.factories import DeliveryFactory

@@ -16,7 +16,8 @@ from django.utils import timezone
 from notifyguard import ledger, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
-from notifyguard.ledger import held, pace
+from notifyguard.ledger import held
+from notifyguard.ledger.held import pace
 from tests.factories import DeliveryFactory, SwitchFactory
 from tests.mailbox import letter, states
 from tests.operators import Tty, operate

@@ -13,7 +13,7 @@ import notifyguard
 from notifyguard import ledger, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
-from notifyguard.ledger import search
+from notifyguard.ledger.looks import search
 from tests.factories import DeliveryFactory
 from tests.mailbox import letter, rows
 from tests.operators import facts, operate

@@ -12,8 +12,9 @@ from notifyguard import conf, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from notifyguard.gate import digests
-from notifyguard.ledger import held, letting_go, pace, releases
-from notifyguard.ledger.choice import Choice
+from notifyguard.ledger import held
+from notifyguard.ledger.held import letting_go, pace, releases
+from notifyguard.ledger.held.choice import Choice
 from notifyguard.models import Claim, FrozenMessage
 from tests.mailbox import letter, rows, states
 from tests.operators import deed, events, facts, status

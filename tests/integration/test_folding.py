@@ -14,8 +14,8 @@ import notifyguard
 from notifyguard import switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
-from notifyguard.ledger import pace, releases
-from notifyguard.ledger.folding import Leaving
+from notifyguard.ledger.held import pace, releases
+from notifyguard.ledger.held.folding import Leaving
 from tests.mailbox import letter, rows, states
 from tests.operators import deed, facts
 

@@ -18,8 +18,9 @@ from notifyguard import blocked, hold, reconcile, switchboard
 from notifyguard.admin.actors import actor_of
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import bodies, deeds, held, releases, uncertain, undoing
-from notifyguard.ledger.choice import Choice
+from notifyguard.ledger import deeds, held, uncertain
+from notifyguard.ledger.held import bodies, releases, undoing
+from notifyguard.ledger.held.choice import Choice
 from notifyguard.models import BlockedAddress, Delivery, Event, FrozenMessage, Release, Switch
 from tests.factories import DeliveryFactory, ReleaseFactory, SwitchFactory, UserFactory
 

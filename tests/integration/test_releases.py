@@ -16,8 +16,9 @@ from notifyguard import clock, ledger, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
-from notifyguard.ledger import ahead, choice, held, letting_go, pace, releases, retention
-from notifyguard.ledger.choice import Choice
+from notifyguard.ledger import held, retention
+from notifyguard.ledger.held import ahead, choice, letting_go, pace, releases
+from notifyguard.ledger.held.choice import Choice
 from notifyguard.models import Delivery, Event, FrozenMessage, Release, Released
 from tests.factories import DeliveryFactory
 from tests.mailbox import letter, rows, states

@@ -12,8 +12,9 @@ import notifyguard
 from notifyguard import blocked, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
-from notifyguard.ledger import retention, undoing
-from notifyguard.ledger.choice import Choice
+from notifyguard.ledger import retention
+from notifyguard.ledger.held import undoing
+from notifyguard.ledger.held.choice import Choice
 from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage
 from tests.mailbox import letter, rows, states
 from tests.operators import deed, events

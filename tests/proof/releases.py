@@ -13,8 +13,9 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from notifyguard.actor import unrestricted
-from notifyguard.ledger import held, pace, releases
-from notifyguard.ledger.choice import EVERYTHING
+from notifyguard.ledger import held
+from notifyguard.ledger.held import pace, releases
+from notifyguard.ledger.held.choice import EVERYTHING
 from notifyguard.models import Released
 from tests.proof import checker, crash, workers
 from tests.proof.journals import History, Mode
@@ -27,7 +28,7 @@ FINISH = 600.0  # seconds for a release of which nobody is killed any more
 LATEST_CALL = 30
 PORTION = 20  # instead of 200: more steps to die at
 STEPS = (
-    "notifyguard.ledger.letting_go",
+    "notifyguard.ledger.held.letting_go",
     "notifyguard.ledger.queue",
     "notifyguard.ledger.departure",
     "notifyguard.ledger.marks",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from notifyguard.decision import State
-from notifyguard.ledger.story import story
+from notifyguard.ledger.looks.story import story
 from notifyguard.models import Delivery
 
 AT = "2026-05-01 10:02 UTC"

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 
 from notifyguard import patterns
 from notifyguard.ledger import held
-from notifyguard.ledger.choice import Choice, Meant
+from notifyguard.ledger.held.choice import Choice, Meant
 from notifyguard.management.subcommands import moments
 from notifyguard.management.subcommands.subcommand import (
     Options,

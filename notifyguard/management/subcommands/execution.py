@@ -15,7 +15,8 @@ from django.core.management import get_commands
 from django.db import Error as DatabaseFailure
 
 from notifyguard import clock, database, inherited
-from notifyguard.ledger import deeds, report
+from notifyguard.ledger import deeds
+from notifyguard.ledger.looks import report
 from notifyguard.management.subcommands import children, naming
 from notifyguard.management.subcommands.subcommand import (
     Options,

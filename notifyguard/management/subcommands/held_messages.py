@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from notifyguard import clock, database
-from notifyguard.ledger import held, parts
-from notifyguard.ledger.held import Group, Held
-from notifyguard.ledger.parts import Part
+from notifyguard.ledger import held
+from notifyguard.ledger.held import Group, Held, parts
+from notifyguard.ledger.held.parts import Part
 from notifyguard.management.subcommands import choosing, previewing
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json, misuse
 from notifyguard.management.subcommands.terminal import Terminal, age

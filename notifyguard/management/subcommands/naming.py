@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from notifyguard import conf, patterns
-from notifyguard.ledger import types_found
+from notifyguard.ledger.looks import types_found
 from notifyguard.management.subcommands.terminal import Terminal
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from notifyguard import clock, conf, database, inherited, switchboard
 from notifyguard.decision import Sending, State
-from notifyguard.ledger import leases, report, schedule, types_found
-from notifyguard.ledger.story import moment
-from notifyguard.ledger.types_found import FoundType
+from notifyguard.ledger import leases, schedule
+from notifyguard.ledger.looks import report, types_found
+from notifyguard.ledger.looks.story import moment
+from notifyguard.ledger.looks.types_found import FoundType
 from notifyguard.management.subcommands import moments, release_list, scheduled
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json
 from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number

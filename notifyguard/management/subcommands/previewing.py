@@ -8,7 +8,7 @@ from datetime import datetime
 
 from notifyguard.gate.preview import Preview
 from notifyguard.ledger.held import Group, Totals
-from notifyguard.ledger.parts import Part
+from notifyguard.ledger.held.parts import Part
 from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number, size
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.core.management.base import CommandError
 
 from notifyguard import reconcile
-from notifyguard.ledger.story import moment
+from notifyguard.ledger.looks.story import moment
 from notifyguard.ledger.uncertain import Choice, Finding
 from notifyguard.management.subcommands.choosing_uncertain import add_choice, chosen
 from notifyguard.management.subcommands.subcommand import (

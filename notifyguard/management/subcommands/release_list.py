@@ -8,7 +8,7 @@ from typing import Any
 
 from notifyguard import clock, database
 from notifyguard.decision import ENDED
-from notifyguard.ledger import progress, releases
+from notifyguard.ledger.held import progress, releases
 from notifyguard.management.subcommands.subcommand import (
     Options,
     Subcommand,

@@ -10,8 +10,9 @@ from django.core.management.base import CommandError
 from notifyguard import clock, database
 from notifyguard.gate import preview
 from notifyguard.gate.preview import Preview
-from notifyguard.ledger import held, leases, releases
-from notifyguard.ledger.choice import EVERYTHING
+from notifyguard.ledger import held, leases
+from notifyguard.ledger.held import releases
+from notifyguard.ledger.held.choice import EVERYTHING
 from notifyguard.management.subcommands import choosing, previewing, working_off
 from notifyguard.management.subcommands.subcommand import (
     Options,

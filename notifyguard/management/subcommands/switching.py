@@ -9,7 +9,8 @@ from django.core.management.base import CommandError
 
 from notifyguard import conf, patterns, switchboard
 from notifyguard.decision import Sending
-from notifyguard.ledger import held, leases, report
+from notifyguard.ledger import held, leases
+from notifyguard.ledger.looks import report
 from notifyguard.management.subcommands import moments, naming
 from notifyguard.management.subcommands.stopping import INTERRUPTED
 from notifyguard.management.subcommands.subcommand import (

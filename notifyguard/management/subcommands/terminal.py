@@ -15,7 +15,7 @@ from typing import Any
 from django.core.management.base import CommandError, OutputWrapper
 from django.core.management.color import Style
 
-from notifyguard.ledger.story import moment
+from notifyguard.ledger.looks.story import moment
 from notifyguard.management.subcommands.stopping import INTERRUPTED
 
 BAR = 30

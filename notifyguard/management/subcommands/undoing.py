@@ -9,8 +9,8 @@ from dataclasses import replace
 from django.core.management.base import CommandError
 
 from notifyguard import conf
-from notifyguard.ledger import undoing
-from notifyguard.ledger.choice import Choice
+from notifyguard.ledger.held import undoing
+from notifyguard.ledger.held.choice import Choice
 from notifyguard.management.subcommands import choosing, stopping
 from notifyguard.management.subcommands.stopping import INTERRUPTED
 from notifyguard.management.subcommands.subcommand import (

@@ -11,7 +11,8 @@ from django.db import Error as DatabaseFailure
 from django.db import connections
 
 from notifyguard import clock, database, sweeper
-from notifyguard.ledger import letting_go, retention
+from notifyguard.ledger import retention
+from notifyguard.ledger.held import letting_go
 from notifyguard.management.subcommands import stopping
 from notifyguard.management.subcommands.stopping import Stop
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, misuse, positive

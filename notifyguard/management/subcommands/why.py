@@ -8,8 +8,8 @@ from itertools import islice
 
 from notifyguard import conf
 from notifyguard.channels import email
-from notifyguard.ledger import search
-from notifyguard.ledger.story import moment, story
+from notifyguard.ledger.looks import search
+from notifyguard.ledger.looks.story import moment, story
 from notifyguard.management.subcommands import moments, naming
 from notifyguard.management.subcommands.subcommand import (
     Options,

@@ -11,9 +11,9 @@ from django.core.management.base import CommandError
 from notifyguard import sweeper
 from notifyguard.decision import ENDED, ReleaseState, State
 from notifyguard.gate import digests
-from notifyguard.ledger import letting_go, releases
-from notifyguard.ledger.letting_go import Step
-from notifyguard.ledger.releases import Outcome
+from notifyguard.ledger.held import letting_go, releases
+from notifyguard.ledger.held.letting_go import Step
+from notifyguard.ledger.held.releases import Outcome
 from notifyguard.management.subcommands import stopping
 from notifyguard.management.subcommands.stopping import INTERRUPTED, Stop
 from notifyguard.management.subcommands.subcommand import Options, why_and_who

@@ -16,8 +16,8 @@ from notifyguard import clock, database
 from notifyguard.actor import Actor, Permission
 from notifyguard.decision import State
 from notifyguard.ledger import deeds, rows, statements, taking
-from notifyguard.ledger.choice import Choice, Held, matching, narrowed
 from notifyguard.ledger.entry import Entry
+from notifyguard.ledger.held.choice import Choice, Held, matching, narrowed
 from notifyguard.models import FrozenMessage
 
 PAGE = 1_000

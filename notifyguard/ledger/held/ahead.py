@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from uuid import UUID
 
-from notifyguard.ledger.choice import Held, Meant
+from notifyguard.ledger.held.choice import Held, Meant
 
 READ = 5_000
 """Rows that are read at once, and are in memory."""

@@ -13,9 +13,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notifyguard import hold
 from notifyguard.exceptions import NotifyguardError
-from notifyguard.ledger import folding, releases, rows, taking
+from notifyguard.ledger import rows, taking
 from notifyguard.ledger.entry import Entry
-from notifyguard.ledger.folding import Folded
+from notifyguard.ledger.held import folding, releases
+from notifyguard.ledger.held.folding import Folded
 from notifyguard.models import Release, Released
 
 MOST = 500

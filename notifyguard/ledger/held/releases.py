@@ -21,8 +21,8 @@ from notifyguard.actor import Actor, Permission
 from notifyguard.decision import ENDED, ReleaseState
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import deeds, held
-from notifyguard.ledger.choice import Meant
-from notifyguard.ledger.progress import (
+from notifyguard.ledger.held.choice import Meant
+from notifyguard.ledger.held.progress import (
     Outcome,
     find,
     is_interrupted,

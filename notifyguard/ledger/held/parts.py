@@ -20,8 +20,8 @@ from django.db.models.functions import StrIndex, Substr
 
 from notifyguard import clock, database
 from notifyguard.ledger import statements
-from notifyguard.ledger.choice import EVERYTHING, Choice, filtered, types_of
 from notifyguard.ledger.held import COUNTS
+from notifyguard.ledger.held.choice import EVERYTHING, Choice, filtered, types_of
 from notifyguard.models import FrozenMessage
 
 MOST = 50

@@ -19,11 +19,12 @@ from django.db.models import Case, F, QuerySet, Value, When
 
 from notifyguard import clock, conf, database, switchboard
 from notifyguard.decision import ReleaseState, State
-from notifyguard.ledger import digests, folding, pace, releases, rows, statements
-from notifyguard.ledger.ahead import Ahead
-from notifyguard.ledger.choice import LATE, Held
-from notifyguard.ledger.digests import Plan
-from notifyguard.ledger.folding import Leaving
+from notifyguard.ledger import rows, statements
+from notifyguard.ledger.held import digests, folding, pace, releases
+from notifyguard.ledger.held.ahead import Ahead
+from notifyguard.ledger.held.choice import LATE, Held
+from notifyguard.ledger.held.digests import Plan
+from notifyguard.ledger.held.folding import Leaving
 from notifyguard.ledger.takeover import StaleBoard
 from notifyguard.models import Release, Released
 from notifyguard.switchboard import Board

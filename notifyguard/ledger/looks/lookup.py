@@ -21,8 +21,9 @@ from django.db.models import Q
 
 from notifyguard import database
 from notifyguard.decision import OPEN_STATES, State
-from notifyguard.ledger import leases, rows, search, types_found
+from notifyguard.ledger import leases, rows
 from notifyguard.ledger.entry import first_id_at
+from notifyguard.ledger.looks import search, types_found
 from notifyguard.models import Claim, Delivery
 
 FOUND = 50

@@ -14,8 +14,8 @@ from notifyguard import clock, conf, database, patterns, switchboard
 from notifyguard.actor import Actor, Permission
 from notifyguard.decision import State
 from notifyguard.ledger import deeds, statements
-from notifyguard.ledger.ahead import Ahead
-from notifyguard.ledger.choice import EVERYTHING, Choice, Held, Meant, chosen, filtered, meant
+from notifyguard.ledger.held.ahead import Ahead
+from notifyguard.ledger.held.choice import EVERYTHING, Choice, Held, Meant, chosen, filtered, meant
 from notifyguard.models import Delivery
 from notifyguard.switchboard import Ruling
 

@@ -11,7 +11,7 @@ from notifyguard import clock, database
 from notifyguard.decision import ENDED, ReleaseState, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import rows
-from notifyguard.ledger.choice import Choice, Meant
+from notifyguard.ledger.held.choice import Choice, Meant
 from notifyguard.models import Delivery, Release, Released
 
 SILENT_AFTER = timedelta(seconds=30)

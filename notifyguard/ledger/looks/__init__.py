@@ -1,0 +1,1 @@
+"""Looking things up: what an operator asks of the ledger. Nothing here changes it."""
