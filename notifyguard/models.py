@@ -1,4 +1,4 @@
-"""The tables. Who writes them: ``ledger``, ``hold`` and ``switchboard``, nobody else."""
+"""The tables. Who writes them: the modules of the memory layer, each its own, nobody else."""
 
 from __future__ import annotations
 
@@ -410,6 +410,29 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ran_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Heartbeat(models.Model):
+    """When a process that is meant to run for ever was last heard."""
+
+    kind = models.CharField(max_length=20)
+    name = models.CharField(max_length=200)
+    heard_at = models.DateTimeField()
+    every = models.PositiveIntegerField(help_text=_("Seconds between two."))
+    ended_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When it ended because it was told to.")
+    )
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "name"], name="notifyguard_heartbeat_name")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}: {self.heard_at:%Y-%m-%d %H:%M:%S}"
 
 
 class Alert(models.Model):

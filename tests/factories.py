@@ -77,6 +77,18 @@ class ClaimFactory(DjangoModelFactory):
     claimed_at = factory.LazyFunction(timezone.now)
 
 
+class HeartbeatFactory(DjangoModelFactory):
+    """A worker that was heard a moment ago."""
+
+    class Meta:
+        model = models.Heartbeat
+
+    kind = "worker"
+    name = factory.Sequence(lambda n: f"celery@web-{n}")
+    every = 15
+    heard_at = factory.LazyFunction(lambda: timezone.now() - timedelta(seconds=1))
+
+
 class ReleaseFactory(DjangoModelFactory):
     """A release of all that is held, begun a moment ago; it means nothing that exists."""
 

@@ -136,7 +136,8 @@ def _read_retention(value: Any, place: Place) -> Retention:
 class Settings:
     """``settings.NOTIFYGUARD``, validated; every field has a value that can be used.
 
-    ``lease`` is in seconds. ``problems`` lists what was wrong with what was written.
+    ``lease`` and ``heartbeat`` are in seconds. ``problems`` lists what was wrong with what
+    was written.
     """
 
     spelled: ClassVar = str.upper
@@ -153,6 +154,7 @@ class Settings:
     # In another ledger, or under another namespace, keys taken long ago are free again.
     database: str = setting("default", readers.name, stops=True)
     lease: int = setting(600, readers.seconds)
+    heartbeat: int = setting(15, readers.seconds)
     in_tests: Literal["light", "full"] = setting("light", readers.one_of("light", "full"))
     namespace: str | Callable[[], str] | None = setting(
         None, readers.dotted_path_or_callable, stops=True

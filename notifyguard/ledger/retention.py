@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from notifyguard import clock, conf, database, switchboard
+from notifyguard import clock, conf, database, heartbeats, switchboard
 from notifyguard.conf.limits import UNITS, limits_in
 from notifyguard.decision import ENDED, OPEN_STATES, State
 from notifyguard.models import (
@@ -108,6 +108,10 @@ def parts() -> list[Part]:
         Part("claims", "deleted", claims, "claimed_at", partial(_delete, Claim)),
         Part("bodies", "deleted", bodies, "frozen_at", partial(_delete_bodies, bodies)),
         *_limit_parts(now),
+        Part(
+            *("heartbeats", "deleted", heartbeats.forgettable(), "heard_at"),
+            end=heartbeats.forget,
+        ),
     ]
 
 

@@ -26,6 +26,7 @@ HARMLESS = [
     "MODE",
     "DISABLED_RULES",
     "LEASE",
+    "HEARTBEAT",
     "LIMITER",
     "IN_TESTS",
     "REPLACE_SMTP_BACKEND",

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from notifyguard import clock, conf, database, inherited, switchboard
+from notifyguard import clock, conf, database, heartbeats, inherited, switchboard
 from notifyguard.decision import Sending, State
 from notifyguard.ledger import leases, schedule
 from notifyguard.ledger.looks import report, types_found
 from notifyguard.ledger.looks.story import moment
 from notifyguard.ledger.looks.types_found import FoundType
-from notifyguard.management.subcommands import moments, release_list, scheduled
+from notifyguard.management.subcommands import moments, release_list, running, scheduled
 from notifyguard.management.subcommands.subcommand import Options, Subcommand, ask_for_json
 from notifyguard.management.subcommands.terminal import Terminal, age, deliveries, number
 
@@ -48,6 +48,7 @@ def _facts() -> dict[str, Any]:
         "scheduled": [asdict(each) for each in schedule.planned_by_type()],
         "last_sweep": swept.ran_at if swept else None,
         "sweeper_is_missing": report.sweeper_is_missing(),
+        "heartbeats": [asdict(each) for each in heartbeats.heard()],
     }
 
 
@@ -102,6 +103,7 @@ def _show_status(terminal: Terminal, facts: Mapping[str, Any]) -> None:
     _show_switches(terminal, facts["switches"])
     _show_types(terminal, facts["types"])
     _show_waiting(terminal, facts)
+    running.show_heard(terminal, facts["heartbeats"], facts["now"])
 
 
 def _show_switches(terminal: Terminal, switches: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from math import inf
@@ -10,7 +11,8 @@ from math import inf
 from django.db import Error as DatabaseFailure
 from django.db import connections
 
-from notifyguard import clock, database, sweeper
+from notifyguard import clock, conf, database, identity, sweeper
+from notifyguard.heartbeats import Kind, Pulse
 from notifyguard.ledger import retention
 from notifyguard.ledger.held import letting_go
 from notifyguard.management.subcommands import stopping
@@ -40,20 +42,31 @@ def _add_sweep(parser: ArgumentParser) -> None:
 def _sweep(terminal: Terminal, options: Options) -> None:
     if options["every"] and not options["loop"]:
         raise misuse("--every is the pause of --loop; add it, or leave --every out.")
-    pause = options["every"] or EVERY
     with stopping.between_steps() as stop:
-        if not options["loop"]:
-            _sweep_once(terminal, stop)
-        while options["loop"] and not stop.told:
-            try:
-                _sweep_once(terminal, stop)
-            except DatabaseFailure as error:
-                # A database that is restarted must not end the sweeper.
-                terminal.warn(f"The sweep failed, the next one is in {pause} s: {_said(error)}")
-                connections.close_all()
-            stop.wait(min(pause, _until_next_release()))
+        if options["loop"]:
+            _sweep_again_and_again(terminal, stop, options["every"] or EVERY)
+        else:
+            _sweep_once(terminal, lambda: not stop.told)
         if stop.told:
             terminal.say("Ended after the message that was in hand.")
+
+
+def _sweep_again_and_again(terminal: Terminal, stop: Stop, pause: int) -> None:
+    pulse = Pulse(Kind.SWEEPER, identity.instance(), max(pause, conf.current().heartbeat))
+
+    def go_on() -> bool:
+        pulse.beat()
+        return not stop.told
+
+    while go_on():
+        try:
+            _sweep_once(terminal, go_on)
+        except DatabaseFailure as error:
+            # A database that is restarted must not end the sweeper.
+            terminal.warn(f"The sweep failed, the next one is in {pause} s: {_said(error)}")
+            connections.close_all()
+        stop.wait(min(pause, _until_next_release()))
+    pulse.end()
 
 
 def _until_next_release() -> float:
@@ -72,8 +85,8 @@ def _said(error: DatabaseFailure) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _sweep_once(terminal: Terminal, stop: Stop) -> None:
-    swept = asdict(sweeper.sweep(lambda delivered: not stop.told))
+def _sweep_once(terminal: Terminal, go_on: Callable[[], bool]) -> None:
+    swept = asdict(sweeper.sweep(lambda delivered: go_on()))
     done = [f"{count:,} {WHAT_WAS_DONE[what]}" for what, count in swept.items() if count]
     if done:
         terminal.say(f"Deliveries swept: {', '.join(done)}")
