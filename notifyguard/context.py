@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from threading import Lock
+from heapq import heappop, heappush
+from threading import RLock
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -51,21 +52,22 @@ class Run:
 
     def __init__(self) -> None:
         self._counted: Counter[tuple[str, ...]] = Counter()
-        self._free: dict[tuple[str, ...], deque[int]] = {}
-        self._lock = Lock()
+        self._free: dict[tuple[str, ...], list[int]] = {}
+        # A number may be given back while another is counted, by what is collected then.
+        self._lock = RLock()
 
     def count(self, *parts: str) -> int:
         """Return how many messages with these parts there were before in this run."""
         with self._lock:
             if free := self._free.get(parts):
-                return free.popleft()
+                return heappop(free)
             self._counted[parts] += 1
             return self._counted[parts] - 1
 
     def give_back(self, number: int, *parts: str) -> None:
         """Count a message as never sent: whoever sends it again in this run means the same."""
         with self._lock:
-            self._free.setdefault(parts, deque()).append(number)
+            heappush(self._free.setdefault(parts, []), number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,14 @@ class Task:
         id: of this one; the same when it is delivered again.
         due_at: when it was meant to run, with its time zone, if that is known.
         started_at: when it did; ``None`` for now.
-        run: of it; delivered again it is another.
+        run: of it; delivered again it is another. ``None`` while it hands a message over.
     """
 
     name: str
     id: str
     due_at: datetime | None = None
     started_at: datetime | None = None
-    run: Run = field(default_factory=Run, compare=False, repr=False)
+    run: Run | None = field(default_factory=Run, compare=False, repr=False)
 
     @property
     def now_due_at(self) -> datetime | None:
@@ -284,12 +286,17 @@ def running_task(task: Task) -> Iterator[None]:
 
 @contextmanager
 def handing_over() -> Iterator[None]:
-    """Clear the notification while a backend works.
+    """Clear the notification while a backend works, and count nothing for its task.
 
     A backend that copies messages and sends them on would otherwise have its
     copies taken for duplicates of the message it was given.
     """
-    with _Block(lambda ambient: replace(ambient, notification=None)):
+
+    def cleared(ambient: Ambient) -> Ambient:
+        task = ambient.task and replace(ambient.task, run=None)
+        return replace(ambient, notification=None, task=task)
+
+    with _Block(cleared):
         yield
 
 

@@ -15,6 +15,7 @@ from notifyguard.addresses import storable as storable
 from notifyguard.channels import inference
 from notifyguard.channels.content import Content
 from notifyguard.channels.freezing.envelope import narrowed
+from notifyguard.context import Task
 from notifyguard.ledger import new_id
 from notifyguard.notification import Notification, identified
 
@@ -34,6 +35,7 @@ class Dispatch:
         origin: ``web``, ``command``, ``task``, ``shell`` or ``script``.
         call_site: module and function that sent it.
         task_id: of the background task that sent it, or ``""``.
+        task: that is sending it; ``None`` where none is, or for what was sent before.
         backend: alias or dotted path of the backend, enough to connect again.
         subject: for people, cut.
         content: what the message says and shows.
@@ -48,6 +50,7 @@ class Dispatch:
     task_id: str
     backend: str
     subject: str
+    task: Task | None = None
     content: Content = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,7 @@ def describe(message: Any, backend: Any) -> Dispatch:
         task_id=storable(task.id, 155) if task else "",
         backend=label_of(backend),
         subject=storable(getattr(message, "subject", ""), 200),
+        task=task,
     )
 
 

@@ -16,6 +16,8 @@ from notifyguard.channels.transport import Receipt, Verdict
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, State
 from notifyguard.gate import keys
+from notifyguard.gate.entries import new_entry
+from notifyguard.gate.inferred import Places
 from notifyguard.gate.reports import is_only_reported
 from notifyguard.gate.stopped import stop
 from notifyguard.ledger import Entry, retries
@@ -44,7 +46,8 @@ class Case:
         granted: by recipient, what was used up of its limits.
         granted_at: when, by the monotonic clock; of several times the first.
         blocks: by recipient, the blocks that are in force: ``gate.blocking`` looks.
-        key: of the message, whoever it goes to.
+        key: that the message was given, whoever it goes to.
+        places: of the message, among those that look the same in one run of a task.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
         returned: what the backend returned for it.
@@ -63,10 +66,14 @@ class Case:
     key: UUID | None = None
     prepared: Any = None
     returned: Any = 0
+    places: Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = Places(self.dispatch)
 
     @property
     def keyed(self) -> bool:
-        """Whether the message has an idempotency key."""
+        """Whether the message was given an idempotency key."""
         return self.dispatch.notification.key is not None
 
     @property
@@ -104,7 +111,7 @@ class Case:
             if recipient in self.outcomes:
                 continue
             entry = self._entry(recipient, content)
-            entry.key = keys.key(self.dispatch, space, board, recipient)
+            entry.key = keys.delivery_key(self.dispatch, space, board, recipient, self.places)
             entry.supersedes = keys.supersedes(self.dispatch, space, board, recipient)
             decision = ask(self._candidate(entry, board)) or broken
             if decision is None or is_only_reported(decision, entry, self.settings):
@@ -233,19 +240,4 @@ class Case:
         return notification.due_at > clock.now(database.connection())
 
     def _entry(self, recipient: str, content: UUID | None) -> Entry:
-        dispatch = self.dispatch
-        return Entry(
-            dispatch=dispatch.id,
-            type=dispatch.notification.type,
-            recipient=recipient,
-            fingerprint=content,
-            origin=dispatch.origin,
-            call_site=dispatch.call_site,
-            task_id=dispatch.task_id,
-            backend=dispatch.backend,
-            subject=dispatch.subject,
-            due_at=dispatch.notification.due_at,
-            max_age=dispatch.notification.max_age,
-            scheduled=self.scheduled,
-            wakes_at=dispatch.notification.due_at if self.scheduled else None,
-        )
+        return new_entry(self.dispatch, recipient, content, scheduled=self.scheduled)

@@ -38,7 +38,11 @@ def drop_taken(cases: Sequence[Case], board: Board) -> None:
     for entry, _ in _collisions(conflicts):  # each content is held once
         collisions.make_duplicate(entry)
     for case in cases:
-        case.settle([entry for entry in case.unsettled if entry.state is State.DUPLICATE])
+        duplicates = [entry for entry in case.unsettled if entry.state is State.DUPLICATE]
+        if any(ledger.is_inferred(entry.key) for entry in duplicates):
+            # The code that sends it knows of no key, and would take 0 for a failure.
+            case.returned = case.returned or 1
+        case.settle(duplicates)
         case.set_aside(HELD_AS_CONFLICT, [entry for entry in case.unsettled if _is_held(entry)])
 
 

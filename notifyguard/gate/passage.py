@@ -60,6 +60,7 @@ class Passage:
             self.close()
             quota.settle(cases)
             for case in cases:
+                case.places.settle(case.outcomes)
                 outcomes.remember(case.dispatch.message, case.outcomes.values())
             alerts.after_holding(pair for case in cases for pair in case.held)
             alerts.after_discarding(room.types_without(cases))

@@ -17,6 +17,9 @@ from notifyguard.hold import Frozen
 from notifyguard.ledger import Entry, queue, retries
 from notifyguard.ledger.retries import RULE
 
+_OF_TASKS = Retries()
+"""For what a task has sent and was kept: of its failure only the ledger knows."""
+
 
 def keep(case: Case, entries: Sequence[Entry], detail: str) -> list[Entry]:
     """Queue entries again that failed for now; a sweeper tries them when the time comes.
@@ -76,7 +79,14 @@ def _policy(case: Case, entries: Sequence[Entry]) -> Retries | None:
     policy = case.settings.for_type(case.dispatch.notification.type).retries
     if policy is None and any(entry.doubtful for entry in entries):
         return retries.RESENDS
+    if policy is None and all(_is_unseen(entry) for entry in entries):
+        return _OF_TASKS
     return policy
+
+
+def _is_unseen(entry: Entry) -> bool:
+    """Tell whether a task that retries what fails was told that it was sent."""
+    return entry.frozen and ledger.is_inferred(entry.key)
 
 
 def _keep(case: Case, entries: list[Entry], policy: Retries, detail: str) -> list[Entry]:

@@ -19,6 +19,7 @@ from notifyguard.decision import State
 from notifyguard.exceptions import InTransaction
 from notifyguard.gate import blocking, failures, kept, late, quota, resending, room
 from notifyguard.gate.case import Case
+from notifyguard.gate.inferred import task_of
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
 
@@ -63,8 +64,10 @@ def _refuse_if_told(case: Case) -> None:
 
 def _way(case: Case) -> str:
     options = case.settings.for_type(case.dispatch.notification.type)
+    # What is only observed leaves as it would without us.
+    inferred = task_of(case.dispatch) is not None and case.settings.mode != "observe"
     # What is sent again when its fate is not known must be kept before it leaves.
-    is_kept = case.keyed or resending.applies(case)
+    is_kept = case.keyed or inferred or resending.applies(case)
     return options.in_transaction or ("defer" if is_kept else "now")
 
 

@@ -12,7 +12,7 @@ and nothing was written.
 """
 
 from notifyguard.ledger.claims import look, record
-from notifyguard.ledger.entry import Entry, Taken, key_of, new_id
+from notifyguard.ledger.entry import Entry, Taken, is_inferred, key_of, new_id
 from notifyguard.ledger.marks import confirm, mark
 from notifyguard.ledger.rows import give_up, has_row, note, withdraw
 from notifyguard.ledger.takeover import StaleBoard
@@ -24,6 +24,7 @@ __all__ = [
     "confirm",
     "give_up",
     "has_row",
+    "is_inferred",
     "key_of",
     "look",
     "mark",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from notifyguard.decision import State
-from notifyguard.ledger.entry import Entry, Taken, key_of
+from notifyguard.ledger.entry import Entry, Taken, is_inferred, key_of
 
 logger = logging.getLogger("notifyguard")
 
@@ -23,8 +23,11 @@ CONFLICT_REASON = "The key was used for a message with other content; somebody m
 def is_conflict(entry: Entry, taken: Taken) -> bool:
     """Tell whether the key is held for another content than the entry's.
 
-    A content that is not known, on either side, is taken for the same.
+    A content that is not known, on either side, is taken for the same. So is any under an
+    inferred key: what a task sends once more has another time in it.
     """
+    if is_inferred(entry.key):
+        return False
     known = entry.fingerprint is not None and taken.fingerprint is not None
     return known and entry.fingerprint != taken.fingerprint
 

@@ -36,23 +36,33 @@ def first_id_at(at: datetime) -> UUID:
     return UUID(int=(milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62)
 
 
-def key_of(salt: str, *parts: str) -> UUID:
+def key_of(salt: str, *parts: str, inferred: bool = False) -> UUID:
     """Return the ledger's key for a namespace, type, recipient and idempotency key.
 
     HMAC-SHA256 over the length-prefixed parts, so that no two lists of parts
     read the same; cut to 128 bits and given the form of a version 5 UUID, since
-    MariaDB's ``uuid`` type refuses a quarter of all random values.
+    MariaDB's ``uuid`` type refuses a quarter of all random values. An inferred key has that
+    of version 3, so that rows and claims tell, however much later, that nobody gave it.
 
     Args:
         salt: the ledger's own, as hexadecimal digits.
         parts: the texts that make the key this one.
+        inferred: from the task that sends; nobody gave it.
     """
     mac = hmac.new(bytes.fromhex(salt), digestmod=hashlib.sha256)
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")
         mac.update(len(encoded).to_bytes(8, "big"))
         mac.update(encoded)
-    return UUID(bytes=mac.digest()[:16], version=5)
+    return UUID(bytes=mac.digest()[:16], version=_INFERRED if inferred else 5)
+
+
+def is_inferred(key: UUID | None) -> bool:
+    """Tell whether a key was inferred from the task that sent the message."""
+    return key is not None and key.version == _INFERRED
+
+
+_INFERRED = 3
 
 
 @dataclass(slots=True, eq=False)
