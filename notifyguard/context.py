@@ -38,6 +38,7 @@ class Suppression:
 
     Attributes:
         since: when it began to travel with tasks; ``None`` for a block of the running code.
+        in_doubt: nobody knows whether it was said; what it stops is held.
     """
 
     pattern: str
@@ -45,6 +46,7 @@ class Suppression:
     lifted: bool = False
     automatic: bool = False
     since: datetime | None = None
+    in_doubt: bool = False
 
 
 class Run:
@@ -79,6 +81,7 @@ class Task:
         id: of this one; the same when it is delivered again.
         due_at: when it was meant to run, with its time zone, if that is known.
         started_at: when it did; ``None`` for now.
+        behind: the late tasks that led to it, by name, the first one first.
         run: of it; delivered again it is another. ``None`` while it hands a message over.
     """
 
@@ -86,19 +89,24 @@ class Task:
     id: str
     due_at: datetime | None = None
     started_at: datetime | None = None
+    behind: tuple[str, ...] = ()
     run: Run | None = field(default_factory=Run, compare=False, repr=False)
 
     @property
-    def now_due_at(self) -> datetime | None:
-        """When what it does now was meant to be done; ``None`` if it is not late.
+    def late_by(self) -> timedelta:
+        """How long after it was due it started; nothing for what queues always take.
 
         A task that runs for hours is as late at its end as it was at its beginning.
         """
         if self.due_at is None:
-            return None
-        now = datetime.now(UTC)
-        late_by = (self.started_at or now) - self.due_at
-        return now - late_by if late_by > LATE_AFTER else None
+            return timedelta(0)
+        late_by = (self.started_at or datetime.now(UTC)) - self.due_at
+        return late_by if late_by > LATE_AFTER else timedelta(0)
+
+    @property
+    def now_due_at(self) -> datetime | None:
+        """When what it does now was meant to be done; ``None`` if it is not late."""
+        return datetime.now(UTC) - self.late_by if self.late_by else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,12 +187,20 @@ def _arrived(ambient: Ambient, travelled: tuple[Travelled, ...]) -> Ambient:
     return replace(ambient, arrived=travelled)
 
 
-def suppression_of(type: str) -> Suppression | None:
-    """Return the innermost block that matches the type, if it suppresses it."""
+def suppressions_of(type: str) -> list[Suppression]:
+    """Return the blocks that suppress a type, the innermost first, up to one that lifts it."""
+    found = []
     for suppression in reversed(current().suppressions):
         if matches(suppression.pattern, type):
-            return None if suppression.lifted else suppression
-    return None
+            if suppression.lifted:
+                break
+            found.append(suppression)
+    return found
+
+
+def suppression_of(type: str) -> Suppression | None:
+    """Return the innermost block that matches the type, if it suppresses it."""
+    return next(iter(suppressions_of(type)), None)
 
 
 class _Block(ContextDecorator):

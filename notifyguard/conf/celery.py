@@ -14,6 +14,7 @@ from notifyguard.conf.table import read_table, setting
 
 # RabbitMQ's own default since 3.8.17.
 CONSUMER_TIMEOUT: timedelta | None = timedelta(minutes=30)
+WEEK: timedelta | None = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class CelerySettings:
 
     spool: bool = setting(False, readers.one_of(True, False))
     consumer_timeout: timedelta | None = setting(CONSUMER_TIMEOUT, readers.age)
+    carried_suppression: timedelta | None = setting(WEEK, readers.age)
 
 
 def read_celery(value: Any, place: Place) -> CelerySettings:

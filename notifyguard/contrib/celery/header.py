@@ -2,8 +2,9 @@
 
 One header of text, which every transport carries and which survives retries: JSON with
 the suppressions, the notification, where the work began and when the task is due. Times
-are seconds since 1970. Releases before and after this one read what they know; what cannot
-be read at all is taken for suppressed, and what it sends is held.
+are seconds since 1970. Releases before and after this one read what they know. What cannot
+be read at all, or is of a version that changed its meaning, is taken for suppressed, and
+what it sends is held.
 """
 
 from __future__ import annotations
@@ -19,34 +20,46 @@ from notifyguard.notification import Notification, notification_of
 
 HEADER = "notifyguard"
 UNREADABLE = "What came with the task cannot be read: it may have been suppressed."
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+# Written once it is more than 1: when what is written so far begins to mean something else.
+VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was said where a task was enqueued."""
+    """What was said where a task was enqueued.
+
+    Attributes:
+        suppressions: outermost first.
+        notification: of what it sends.
+        origin: where the work began; "" if unknown.
+        due_at: when it is meant to run.
+        behind: the late tasks that led to it, by name, the first one first.
+    """
 
     suppressions: tuple[Suppression, ...] = ()
     notification: Notification | None = None
     origin: str = ""
     due_at: datetime | None = None
+    behind: tuple[str, ...] = ()
 
 
 def said_by(ambient: Ambient, origin: str, now: datetime) -> Said:
     """Return what the running code says of the tasks that it enqueues."""
-    return Said(tuple(_travelling(ambient.suppressions, now)), ambient.notification, origin)
+    travelling = (replace(each, since=each.since or now) for each in ambient.suppressions)
+    return Said(_once(travelling), ambient.notification, origin)
 
 
 def joined(carried: Said, here: Said) -> Said:
     """Return what holds for a message that carries a header already.
 
-    A retry and a signature made elsewhere keep what was said of them; what is said where
-    they are published now is added to it.
+    A retry and a signature that was published before keep what was said of them; what is
+    said where they are published now is added to it.
     """
-    return Said(
-        tuple(_once((*carried.suppressions, *here.suppressions))),
-        carried.notification or here.notification,
-        carried.origin or here.origin,
+    return replace(
+        here,
+        suppressions=_once((*carried.suppressions, *here.suppressions)),
+        notification=carried.notification or here.notification,
+        origin=carried.origin or here.origin,
     )
 
 
@@ -57,6 +70,7 @@ def written(said: Said) -> str:
         "notification": said.notification and _notification_written(said.notification),
         "origin": said.origin,
         "due": said.due_at and said.due_at.timestamp(),
+        "behind": said.behind,
     }
     return json.dumps({name: part for name, part in parts.items() if part})
 
@@ -71,30 +85,46 @@ def read(text: object) -> Said:
         return Said()
     try:
         return _read(json.loads(str(text)))
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        return Said((Suppression("*", UNREADABLE, since=LONG_AGO),))
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        OSError,
+        RecursionError,
+    ):
+        # Any of them: this is input, and a task must not break because of it.
+        return Said((Suppression("*", UNREADABLE, in_doubt=True),))
 
 
 def _read(parts: dict[str, Any]) -> Said:
+    if parts.get("version", VERSION) != VERSION:
+        raise ValueError(f"a header of version {parts['version']}")
     notification, due = parts.get("notification"), parts.get("due")
     return Said(
         tuple(_suppression_read(each) for each in parts.get("suppressed", ())),
         None if notification is None else _notification_read(notification),
         str(parts.get("origin", "")),
         None if due is None else _time(due),
+        tuple(str(name) for name in parts.get("behind", ())),
     )
 
 
-def _travelling(suppressions: Iterable[Suppression], now: datetime) -> Iterable[Suppression]:
-    return _once(replace(each, since=each.since or now) for each in suppressions)
+def _once(suppressions: Iterable[Suppression]) -> tuple[Suppression, ...]:
+    """Return each once, since a task that enqueues itself says the same again and again.
 
-
-def _once(suppressions: Iterable[Suppression]) -> Iterable[Suppression]:
-    """Yield each once, with its earliest time: a task that enqueues itself says the same again."""
-    found: dict[tuple[Any, ...], Suppression] = {}
+    At its last place, which decides as all of them did, and with its earliest time.
+    """
+    found: dict[Suppression, Suppression] = {}
     for each in suppressions:
-        found.setdefault((each.pattern, each.reason, each.lifted, each.automatic), each)
-    return found.values()
+        meant = replace(each, since=None)
+        earlier = found.pop(meant, each)
+        found[meant] = min(earlier, each, key=lambda one: one.since or _EARLIEST)
+    return tuple(found.values())
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def _suppression_written(each: Suppression) -> dict[str, Any]:
@@ -104,6 +134,7 @@ def _suppression_written(each: Suppression) -> dict[str, Any]:
         "since": each.since and each.since.timestamp(),
         "lifted": each.lifted,
         "automatic": each.automatic,
+        "in_doubt": each.in_doubt,
     }
     return {name: part for name, part in parts.items() if part}
 
@@ -115,6 +146,7 @@ def _suppression_read(parts: dict[str, Any]) -> Suppression:
         lifted=bool(parts.get("lifted")),
         automatic=bool(parts.get("automatic")),
         since=_time(parts.get("since", 0)),
+        in_doubt=bool(parts.get("in_doubt")),
     )
 
 

@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from notifyguard import conf, context
 from notifyguard.channels import inference
-from notifyguard.contrib.celery import header
+from notifyguard.context import Ambient
+from notifyguard.contrib.celery import embedding, header, lateness
+from notifyguard.contrib.celery.header import HEADER, Said
+
+_in_beat = False
 
 
 def publish(
-    send: Callable[..., Any], producer: Any, name: str, message: Any, **options: Any
+    send: Callable[..., Any], amqp: Any, producer: Any, name: str, message: Any, **options: Any
 ) -> Any:
     """Write on a message what the running code says, and send it.
 
     Args:
         send: Celery's own ``send_task_message``.
+        amqp: of the Celery app that publishes.
         producer: of kombu.
         name: of the task.
         message: Celery's tuple of headers, properties, body and the event that tells of it.
         options: where and how it is sent.
     """
     if conf.current().mode != "bypass":
-        options["headers"] = _with_header(message, options.get("headers"))
+        headers = dict(options.get("headers") or {})
+        said = _said(amqp, name, message, headers.get(HEADER))
+        options["headers"] = headers | {HEADER: header.written(said)}
+        message = message._replace(body=embedding.body_with(message.body, said))
     return send(producer, name, message, **options)
 
 
-def _with_header(message: Any, given: dict[str, Any] | None) -> dict[str, Any]:
-    headers: dict[str, Any] = dict(given or {})
+def is_beat(**_: Any) -> None:
+    """Note that this process is Celery's beat: nobody has begun what it publishes."""
+    global _in_beat
+    _in_beat = True
+
+
+def _said(amqp: Any, name: str, message: Any, carried: object) -> Said:
     now = datetime.now(UTC)
     ambient = context.current()
-    origin = ambient.origin or ("task" if ambient.task else inference.whence().origin)
-    said = header.said_by(ambient, origin, now)
-    if (carried := headers.get(header.HEADER)) is not None:
+    said = header.said_by(ambient, _origin(ambient), now)
+    if carried is not None:
         said = header.joined(header.read(carried), said)
-    headers[header.HEADER] = header.written(said)
-    return headers
+    eta = lateness.eta_of(message, amqp.app.timezone)
+    due = lateness.due(name, _id(message), eta, ambient.task, now)
+    return replace(said, due_at=due.at, behind=due.behind)
+
+
+def _origin(ambient: Ambient) -> str:
+    if ambient.task or ambient.origin:
+        return ambient.origin
+    return "" if _in_beat else inference.whence().origin
+
+
+def _id(message: Any) -> str:
+    return str((message.body if isinstance(message.body, dict) else message.headers)["id"])

@@ -9,21 +9,81 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from celery._state import _task_stack
 
+from notifyguard.channels import inference
 from notifyguard.context import Task, Travelled
 from notifyguard.contrib.celery import header
 
 _KEPT = "_notifyguard_travelled"
+_behalf: ContextVar[tuple[Travelled, ...]] = ContextVar("notifyguard_behalf", default=())
 
 
 def arrived() -> tuple[Travelled, ...]:
     """Return what came with each of the tasks that run here, the outermost first."""
     stack = _task_stack.stack
-    return tuple(_travelled(*each) for each in _requests(stack)) if stack else ()
+    outer = _behalf.get()
+    return (*outer, *(travelled(*each) for each in _requests(stack))) if stack else outer
+
+
+def started(task: Any, **_: Any) -> None:
+    """Take the time: a receiver of Celery's ``task_prerun``."""
+    if (request := task.request_stack.top) is not None:
+        travelled(task.name, request)
+
+
+@contextmanager
+def on_behalf_of(name: str, request: Any, began_at: float | None) -> Iterator[None]:
+    """Say that what runs inside belongs to a task that runs, or ran, in another process.
+
+    Args:
+        name: of the task.
+        request: Celery's context of it.
+        began_at: seconds since 1970; ``None`` if it never began.
+    """
+    began = None if began_at is None else datetime.fromtimestamp(began_at, UTC)
+    token = _behalf.set((travelled(name, request, began),))
+    try:
+        yield
+    finally:
+        _behalf.reset(token)
+
+
+def travelled(name: str, request: Any, began: datetime | None = None) -> Travelled:
+    """Return what came with one task; for one request always the same object.
+
+    Args:
+        name: of the task.
+        request: Celery's context of it.
+        began: when it began; ``None`` for now, if it was not asked for before.
+    """
+    kept: Travelled | None = request.__dict__.get(_KEPT)
+    if kept is None:
+        kept = request.__dict__[_KEPT] = _read(name, request, began or datetime.now(UTC))
+    return kept
+
+
+def _read(name: str, request: Any, began: datetime) -> Travelled:
+    said = header.read(_header_of(request))
+    task = Task(name, request.id or "", said.due_at, began, said.behind)
+    return Travelled(said.suppressions, said.notification, task, said.origin or _here(request))
+
+
+def _header_of(request: Any) -> object:
+    # Of a message of protocol 1, and of a task that another one applies, only in ``headers``.
+    return getattr(request, header.HEADER, None) or (request.headers or {}).get(header.HEADER)
+
+
+def _here(request: Any) -> str:
+    """Return where the work of a task began that is not run by a worker; else nothing."""
+    if request.called_directly or request.is_eager:
+        return inference.whence().origin
+    return ""
 
 
 def _requests(stack: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -35,22 +95,3 @@ def _requests(stack: list[Any]) -> Iterator[tuple[str, Any]]:
         depth[id(task)] += 1
         if place < len(requests):
             yield task.name, requests[place]
-
-
-def _travelled(name: str, request: Any) -> Travelled:
-    kept: Travelled | None = request.__dict__.get(_KEPT)
-    if kept is None:
-        kept = request.__dict__[_KEPT] = read(name, request)
-    return kept
-
-
-def read(name: str, request: Any) -> Travelled:
-    """Return what came with one task.
-
-    Args:
-        name: of the task.
-        request: Celery's context of it.
-    """
-    said = header.read(getattr(request, header.HEADER, None))
-    task = Task(name, request.id or "", said.due_at, started_at=datetime.now(UTC))
-    return Travelled(said.suppressions, said.notification, task, said.origin)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from celery import signals
 from celery.app.amqp import AMQP
 
 from notifyguard import context
-from notifyguard.contrib.celery import publishing, running
+from notifyguard.contrib.celery import failures, publishing, running
 
 _own = AMQP.__dict__["send_task_message"]
 
@@ -22,13 +23,17 @@ class _Guarded:
     def __get__(self, amqp: Any, owner: type | None = None) -> Any:
         if amqp is None:
             return self
-        return partial(publishing.publish, _own.__get__(amqp, owner))
+        return partial(publishing.publish, _own.__get__(amqp, owner), amqp)
 
     def __set__(self, amqp: Any, sender: Any) -> None:
         _own.__set__(amqp, sender)
 
 
 def install() -> None:
-    """Stand at both; a second call does nothing."""
+    """Stand at all of them; a second call does nothing."""
     context.arrive_by(running.arrived)
     AMQP.send_task_message = _Guarded()
+    signals.task_prerun.connect(running.started)
+    signals.beat_init.connect(publishing.is_beat)
+    signals.beat_embedded_init.connect(publishing.is_beat)
+    failures.install()
