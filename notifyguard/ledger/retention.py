@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -57,7 +57,7 @@ class Part:
         """Count what is too old."""
         return self.rows.count()
 
-    def prune(self) -> Iterator[int]:
+    def prune(self) -> Generator[int, None, None]:
         """End what is too old; yield after each batch how many."""
         ended, floor = 0, None
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 from celery import shared_task
@@ -37,3 +39,10 @@ def mail(to: str) -> str:
 @shared_task
 def nothing(*_: Any, **__: Any) -> None:
     """Do nothing: what an end of a queue is waited for with."""
+
+
+@shared_task
+def wait_for_file(path: str) -> None:
+    """Keep a process of the pool until the test makes the file."""
+    while not Path(path).exists():
+        time.sleep(0.02)

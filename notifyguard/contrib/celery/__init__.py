@@ -2,3 +2,7 @@
 
 Installed by a second line in ``INSTALLED_APPS``: ``"notifyguard.contrib.celery"``.
 """
+
+from notifyguard.contrib.celery.beat import beat_schedule
+
+__all__ = ["beat_schedule"]

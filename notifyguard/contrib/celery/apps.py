@@ -15,6 +15,8 @@ class NotifyguardCeleryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from notifyguard.contrib.celery import seam
+        # The tasks are shared ones: every app has them, also one that discovers none.
+        from notifyguard.contrib.celery import pulses, seam, tasks  # noqa: F401
 
         seam.install()
+        pulses.install()
