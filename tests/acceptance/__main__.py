@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -27,6 +28,8 @@ from tests.services import DATABASES
 
 def main() -> int:
     options = _parsed()
+    # Whoever ends this process must not leave its workers and its database behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.environ["NOTIFYGUARD_DB"] = options.db
     name = f"notifyguard_example_{os.getpid()}"
     began = time.monotonic()
