@@ -38,7 +38,11 @@ class DigestFailed(NotifyguardError):
 
 
 class InTransaction(NotifyguardError):
-    """A type with ``in_transaction: "error"`` was sent inside ``atomic()``."""
+    """What must not be sent inside ``atomic()`` was: ``in_transaction: "error"``, ``@guarded``."""
+
+
+class Stopped(NotifyguardError):
+    """What a guarded function would have sent is held, and nobody is there to try it later."""
 
 
 class NotAllowed(NotifyguardError):

@@ -53,3 +53,18 @@ def refusing(
 def _run(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+@contextmanager
+def gone(table: str) -> Iterator[None]:
+    """Have a table away, as before the first ``migrate``."""
+
+    def rename(old: str, new: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename(table, f"{table}_gone")
+    try:
+        yield
+    finally:
+        rename(f"{table}_gone", table)

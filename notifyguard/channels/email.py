@@ -15,7 +15,8 @@ from notifyguard.addresses import storable as storable
 from notifyguard.channels import inference
 from notifyguard.channels.content import Content
 from notifyguard.channels.freezing.envelope import narrowed
-from notifyguard.context import Task
+from notifyguard.channels.inference import Whence
+from notifyguard.context import Ambient, Task
 from notifyguard.ledger import new_id
 from notifyguard.notification import Notification, identified
 
@@ -62,9 +63,37 @@ def describe(message: Any, backend: Any) -> Dispatch:
     ambient = context.current()
     found = inference.whence()
     task = ambient.task
-    said = identified(message) or ambient.notification
     inferred = found.known or (task.name if task else found.type)
-    notification = said or Notification(storable(inferred, 200))
+    said = identified(message) or ambient.notification
+    return dispatch_of(
+        message,
+        said or Notification(storable(inferred, 200)),
+        recipients_of(message),
+        ambient,
+        found,
+        backend=label_of(backend),
+        subject=storable(getattr(message, "subject", ""), 200),
+    )
+
+
+def dispatch_of(
+    message: Any,
+    notification: Notification,
+    recipients: dict[str, list[str]],
+    ambient: Ambient,
+    found: Whence,
+    *,
+    backend: str = "",
+    subject: str = "",
+) -> Dispatch:
+    """Return a new ``Dispatch``, with what the running code and its call stack say.
+
+    Args:
+        message, notification, recipients, backend, subject: as in ``Dispatch``.
+        ambient: what the running code says.
+        found: what the call stack tells.
+    """
+    task = ambient.task
     due_at = notification.send_at or (task.now_due_at if task else None)
     if due_at and not notification.due_at:
         notification = replace(notification, due_at=clock.stored(due_at))
@@ -72,12 +101,12 @@ def describe(message: Any, backend: Any) -> Dispatch:
         id=new_id(),
         message=message,
         notification=notification,
-        recipients=recipients_of(message),
+        recipients=recipients,
         origin=(ambient.origin or "task") if task else found.origin,
         call_site=storable(found.call_site, 200),
         task_id=storable(task.id, 155) if task else "",
-        backend=label_of(backend),
-        subject=storable(getattr(message, "subject", ""), 200),
+        backend=backend,
+        subject=subject,
         task=task,
     )
 

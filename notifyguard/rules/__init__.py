@@ -27,7 +27,15 @@ from notifyguard.rules.switches import switches
 from notifyguard.rules.unrendered import unrendered
 from notifyguard.rules.visible_recipients import visible_recipients
 
-__all__ = ["Candidate", "Rule", "broken", "decide", "decide_again", "decide_early"]
+__all__ = [
+    "Candidate",
+    "Rule",
+    "broken",
+    "decide",
+    "decide_again",
+    "decide_early",
+    "decide_unseen",
+]
 
 logger = logging.getLogger("notifyguard")
 
@@ -74,6 +82,12 @@ def decide_again(candidate: Candidate) -> Decision | None:
     return _first(tuple(rule for rule in rules if rule.asked_again), candidate)
 
 
+def decide_unseen(candidate: Candidate) -> Decision | None:
+    """Ask about what is sent by other means the rules that have no message to look at."""
+    rules = _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
+    return _first(tuple(rule for rule in rules if rule.name in _UNSEEN), candidate)
+
+
 def _first(rules: tuple[Rule, ...], candidate: Candidate) -> Decision | None:
     switched = candidate.settings.for_type(candidate.type).rules
     report = None
@@ -91,6 +105,7 @@ def _first(rules: tuple[Rule, ...], candidate: Candidate) -> Decision | None:
     return report
 
 
+_UNSEEN = ("suppressed", "switch", "blocked", "allow_recipients", "stale")
 _SENDING = {"report": Sending.OPEN, "hold": Sending.HOLD}
 
 

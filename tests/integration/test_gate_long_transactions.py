@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from threading import Event
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from notifyguard.models import Claim, Control, Delivery, FrozenMessage, Switch
 from tests.connections import another, number, wait_until, waits_for_a_lock
 from tests.factories import UserFactory
 from tests.mailbox import letter, outcomes, rows, staff, states
+from tests.refusals import gone
 from tests.threads import TIMEOUT, threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -199,19 +200,6 @@ def test_a_failing_ledger_leaves_the_callers_work_alone(mailbox, monkeypatch):
     user.refresh_from_db()
     assert "ann@example.com" not in mailbox.recipients()
     assert states() == ["sent"]
-
-
-@contextmanager
-def gone(table):
-    def rename(old, new):
-        with connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
-
-    rename(table, f"{table}_gone")
-    try:
-        yield
-    finally:
-        rename(f"{table}_gone", table)
 
 
 @pytest.mark.parametrize("key", [None, "1"], ids=["unkeyed", "keyed"])
