@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import celery
+import kombu.pools
 import pytest
 
 from tests.redis_server import RedisServer
@@ -77,7 +78,13 @@ def publishing_app(configuration: dict[str, Any]) -> Iterator[celery.Celery]:
     app = celery.Celery("tests", set_as_current=True)
     app.conf.update(configuration)
     app.set_default()
+    # Tests wait for lines of the journal. To listen for results would keep a connection open,
+    # and a result says goodbye over it when it is collected, long after the server is gone.
+    listener = app.backend.result_consumer
+    listener.consume_from = listener.cancel_for = lambda task_id: None
     try:
         yield app
     finally:
+        app.backend.client.connection_pool.disconnect()
+        kombu.pools.reset()
         app.close()

@@ -14,10 +14,11 @@ from tests.celery import journal
 
 
 def tell(to: str, **facts: Any) -> None:
-    """Send one mail, and write down who was told and under which context."""
+    """Send one mail, then write down who was told and under which context."""
     ambient = context.current()
+    send_mail("A ticket was modified", "Somebody changed it.", None, [to])
     journal.write(
-        "saw",
+        "told",
         to=to,
         suppressed=[each.pattern for each in ambient.suppressions if not each.lifted],
         notification=ambient.notification and ambient.notification.type,
@@ -26,7 +27,6 @@ def tell(to: str, **facts: Any) -> None:
         origin=ambient.origin,
         **facts,
     )
-    send_mail("A ticket was modified", "Somebody changed it.", None, [to])
 
 
 @shared_task

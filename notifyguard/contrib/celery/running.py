@@ -41,30 +41,32 @@ def started(task: Any, **_: Any) -> None:
 def on_behalf_of(name: str, request: Any, began_at: float | None) -> Iterator[None]:
     """Say that what runs inside belongs to a task that runs, or ran, in another process.
 
+    Celery handles a failure more than once where a time limit ended the task. Each is a run
+    of its own, as of a task that is delivered again, so that the same mail leaves once.
+
     Args:
         name: of the task.
         request: Celery's context of it.
         began_at: seconds since 1970; ``None`` if it never began.
     """
-    began = None if began_at is None else datetime.fromtimestamp(began_at, UTC)
-    token = _behalf.set((travelled(name, request, began),))
+    began = datetime.now(UTC) if began_at is None else datetime.fromtimestamp(began_at, UTC)
+    token = _behalf.set(_behalf.get() or (_read(name, request, began),))
     try:
         yield
     finally:
         _behalf.reset(token)
 
 
-def travelled(name: str, request: Any, began: datetime | None = None) -> Travelled:
+def travelled(name: str, request: Any) -> Travelled:
     """Return what came with one task; for one request always the same object.
 
     Args:
         name: of the task.
         request: Celery's context of it.
-        began: when it began; ``None`` for now, if it was not asked for before.
     """
     kept: Travelled | None = request.__dict__.get(_KEPT)
     if kept is None:
-        kept = request.__dict__[_KEPT] = _read(name, request, began or datetime.now(UTC))
+        kept = request.__dict__[_KEPT] = _read(name, request, datetime.now(UTC))
     return kept
 
 
