@@ -203,8 +203,9 @@ def _report(contenders: list[Contender], options: argparse.Namespace) -> None:
 
 
 def _ratio(contender: Contender, fastest: list[float]) -> str:
-    # The last turn is cut short: it says little of the speed.
-    ratios = [rate / best for rate, best in zip(contender.rates[:-1], fastest, strict=False)]
+    # The last turn is cut short, and says little of the speed; so may that of a peer be.
+    rounds = zip(contender.rates[:-1], fastest, strict=False)
+    ratios = [rate / best for rate, best in rounds if best]
     if not ratios:
         return ""
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
