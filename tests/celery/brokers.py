@@ -88,3 +88,15 @@ def publishing_app(configuration: dict[str, Any]) -> Iterator[celery.Celery]:
         app.backend.client.connection_pool.disconnect()
         kombu.pools.reset()
         app.close()
+
+
+@contextmanager
+def eager_app() -> Iterator[celery.Celery]:
+    """An app whose tasks run at once, in this process."""
+    app = celery.Celery("eager", broker="memory://", backend="cache+memory://")
+    app.conf.task_always_eager = True
+    app.set_default()
+    try:
+        yield app
+    finally:
+        app.close()

@@ -33,6 +33,12 @@ def retries(self: Any, to: str, **how: Any) -> None:
     tell(to)
 
 
+@shared_task(bind=True)
+def retries_in_silence(self: Any) -> None:
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+
+
 @shared_task(bind=True, autoretry_for=(Broken,), default_retry_delay=0)
 def retries_by_itself(self: Any, to: str) -> None:
     if self.request.retries < 2:
