@@ -19,9 +19,11 @@ an address; whatever follows a ``+`` in it is free::
     refuse-sender@  (sender)  MAIL is answered 550
     refuse-550@     RCPT is answered 550
     busy-451@       RCPT is answered 451
+    busy-once@      RCPT is answered 451 when this very address is first asked for
     data-554@       the message is refused with 554 at the final dot
     drop-before@    connection cut before the final reply; nothing was accepted
     drop-after@     accepted and journalled, then the connection is cut
     hang@           the final dot is never answered; nothing was accepted
+    hang-after@     accepted and journalled, and never answered
     longquit@       accepted; the answer to QUIT is longer than clients allow
 """

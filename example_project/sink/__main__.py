@@ -22,7 +22,8 @@ REFUSED_RECIPIENTS = {
     "refuse-550": "550 5.1.1 No such mailbox here",
     "busy-451": "451 4.3.0 Mailbox busy, try again",
 }
-FAULTS_AT_THE_DOT = ("data-554", "drop-before", "drop-after", "hang", "longquit")
+BUSY_ONCE = "busy-once"
+FAULTS_AT_THE_DOT = ("data-554", "drop-before", "drop-after", "hang", "hang-after", "longquit")
 TOO_LONG_A_REPLY = "221 " + "x" * 10_000  # smtplib stops at 8192 bytes
 PLAIN_ADDRESS = re.compile(r"<([\w.+=-]+@[\w.-]+)>(.*)", re.ASCII)
 
@@ -45,6 +46,7 @@ class Recorder:
         self._journal = journal
         self._begun: WeakKeyDictionary[Envelope, float] = WeakKeyDictionary()
         self._long_quits: set[Any] = set()
+        self._put_off: set[str] = set()
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -60,8 +62,7 @@ class Recorder:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        refusal = REFUSED_RECIPIENTS.get(local_part(address))
-        if refusal:
+        if refusal := self._refusal(address):
             fields = {"from": envelope.mail_from, "to": [address]}
             self._journal.write("refused", phase="rcpt", **fields)
             return refusal
@@ -82,6 +83,8 @@ class Recorder:
             self._journal.write("dropped", phase="dot", **fields)
             await cut(server)
         self._journal.write("accepted", **fields)
+        if fault == "hang-after":
+            await never()
         if fault == "drop-after":
             await cut(server)
         if fault == "longquit":
@@ -93,6 +96,12 @@ class Recorder:
             self._long_quits.remove(session.peer)
             return TOO_LONG_A_REPLY
         return "221 2.0.0 Bye"
+
+    def _refusal(self, address: str) -> str | None:
+        if local_part(address) == BUSY_ONCE and address not in self._put_off:
+            self._put_off.add(address)
+            return REFUSED_RECIPIENTS["busy-451"]
+        return REFUSED_RECIPIENTS.get(local_part(address))
 
     def _fields(self, session: Session, envelope: Envelope) -> dict[str, Any]:
         content = envelope.original_content or b""

@@ -115,7 +115,9 @@ def _begin(case: Case) -> Outcome[R] | None:
         if case.settled:
             return Outcome(State.DUPLICATE, reason=entry.reason)
         if decision and decision.sending is Sending.HOLD:
-            return _held(case, entry, decision)
+            if fresh:
+                return _held(case, entry, decision)
+            continue  # nothing is written that would notice that the hold is over
         if decision:
             stop(entry, replace(decision, keeps_body=False))
         try:

@@ -30,6 +30,11 @@ def child(**_: Any) -> None:
     journal.write("child")
 
 
+@signals.task_received.connect
+def received(request: Any, **_: Any) -> None:
+    journal.write("received", id=request.id)
+
+
 @signals.task_prerun.connect
 def began(task: Any, task_id: str, **_: Any) -> None:
     journal.write("began", task=task.name, id=task_id)

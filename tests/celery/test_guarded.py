@@ -17,7 +17,7 @@ from notifyguard import context, notification, suppressed, sweeper, switchboard
 from notifyguard.contrib.celery.guarded import guarded
 from notifyguard.decision import Sending
 from notifyguard.exceptions import InTransaction, LedgerUnavailable, Stopped
-from notifyguard.models import Claim, Control, Delivery
+from notifyguard.models import Claim, Control, Delivery, Switch
 from tests.mailbox import rows, states
 from tests.operators import deed
 from tests.refusals import gone, refusing
@@ -260,6 +260,15 @@ def test_a_hold_stops_it_and_writes_nothing(sms, gateway):
         run(sms, PHONE)
     assert (gateway, rows()) == ([], [])
     deed("resume", "sms.*")
+    assert run(sms, PHONE) == "1. Hello"
+
+
+def test_a_hold_that_another_process_has_ended_is_over(sms, gateway):
+    deed("hold", "sms.*")
+    with pytest.raises(Stopped):
+        run(sms, PHONE)
+    Switch.objects.all().delete()
+    Control.objects.update(generation=F("generation") + 1)
     assert run(sms, PHONE) == "1. Hello"
 
 

@@ -103,6 +103,13 @@ def test_one_refused_recipient_of_three_leaves_the_others(sink):
     assert sink.lines("refused")[-1]["phase"] == "rcpt"
 
 
+def test_who_is_put_off_once_is_accepted_when_asked_for_again(sink):
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(sink, "busy-once+1@example.com")
+    send(sink, "busy-once+1@example.com")
+    assert sink.accepted()[-1]["to"] == ["busy-once+1@example.com"]
+
+
 def test_a_refused_sender_is_refused_at_mail(sink):
     with pytest.raises(smtplib.SMTPSenderRefused):
         send(sink, "to@example.com", sender="refuse-sender@example.com")
@@ -116,6 +123,7 @@ def test_a_refused_sender_is_refused_at_mail(sink):
         ("drop-before", smtplib.SMTPServerDisconnected, False, "dropped"),
         ("drop-after", smtplib.SMTPServerDisconnected, True, "accepted"),
         ("hang", smtplib.SMTPServerDisconnected, False, "hung"),
+        ("hang-after", smtplib.SMTPServerDisconnected, True, "accepted"),
     ],
 )
 def test_faults_at_the_dot(sink, fault, error, accepted, event):
