@@ -24,11 +24,14 @@ class Permission(Enum):
     READ_BODY = "read_body"
     BLOCK_ADDRESSES = "block_addresses"
     RESOLVE_UNCERTAIN = "resolve_uncertain"
+    CANCEL_SPOOLED = "cancel_spooled"
 
     @property
     def label(self) -> str:
         """The permission as ``user.has_perm`` takes it."""
-        return f"notifyguard.{self.value}"
+        # It stands in the app whose table it is about.
+        app = "notifyguard_celery" if self is Permission.CANCEL_SPOOLED else "notifyguard"
+        return f"{app}.{self.value}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
+from typing import Any
 
 import django
 
@@ -12,7 +14,13 @@ from tests.settings import INSTALLED_APPS as INSTALLED_IN_TESTS
 
 APPS_LEFT_OUT = os.environ.get("TESTS_WITHOUT_APPS", "").split()
 INSTALLED_APPS = [app for app in INSTALLED_IN_TESTS if app not in APPS_LEFT_OUT]
-NOTIFYGUARD = json.loads(os.environ.get("TESTS_NOTIFYGUARD", "{}"))
+
+
+def _length(told: dict[str, Any]) -> Any:
+    return timedelta(**told) if told.keys() == {"seconds"} else told
+
+
+NOTIFYGUARD = json.loads(os.environ.get("TESTS_NOTIFYGUARD", "{}"), object_hook=_length)
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
 SMTP_PORT = int(os.environ.get("TESTS_SMTP_PORT", "0"))

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def running_worker(
     more = {
         "DJANGO_SETTINGS_MODULE": "tests.celery.settings",
         "TESTS_CELERY": json.dumps(broker.configuration(**configuration)),
-        "TESTS_NOTIFYGUARD": json.dumps(notifyguard or {}),
+        "TESTS_NOTIFYGUARD": json.dumps(notifyguard or {}, default=_length),
         "TESTS_SMTP_PORT": str(smtp_port),
         "TESTS_WITHOUT_APPS": without_apps,
         VARIABLE: str(journal.path),
@@ -130,6 +131,10 @@ def running_worker(
     finally:
         worker.kill()  # a warm shutdown takes two seconds, and nothing waits for it here
         running.remove(worker)
+
+
+def _length(of: timedelta) -> dict[str, float]:
+    return {"seconds": of.total_seconds()}
 
 
 def _wait_until_ready(worker: Worker) -> None:

@@ -16,13 +16,21 @@ from django.utils import timezone
 
 from notifyguard import blocked, hold, reconcile, switchboard
 from notifyguard.admin.actors import actor_of
+from notifyguard.contrib.celery import spool
+from notifyguard.contrib.celery.models import SpooledTask
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
 from notifyguard.ledger import deeds, held, uncertain
 from notifyguard.ledger.held import bodies, releases, undoing
 from notifyguard.ledger.held.choice import Choice
 from notifyguard.models import BlockedAddress, Delivery, Event, FrozenMessage, Release, Switch
-from tests.factories import DeliveryFactory, ReleaseFactory, SwitchFactory, UserFactory
+from tests.factories import (
+    DeliveryFactory,
+    ReleaseFactory,
+    SpooledTaskFactory,
+    SwitchFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +45,7 @@ ROLES = {
     "body reader": [*LOOKER, "read_body"],
     "blocker": [*LOOKER, "block_addresses"],
     "resolver": [*LOOKER, "resolve_uncertain"],
+    "canceller": [*LOOKER, "cancel_spooled"],
 }
 
 
@@ -128,6 +137,10 @@ def settle(actor):
     list(reconcile.settle(findings, subject="x", reason="x", actor=actor))
 
 
+def cancel_spooled(actor):
+    spool.cancel([SpooledTaskFactory().pk], reason="x", actor=actor)
+
+
 NOT_SENT = uncertain.Finding.NOT_SENT
 WHO_MAY = {
     stop: {"switcher"},
@@ -147,6 +160,7 @@ WHO_MAY = {
     resolve_many: {"resolver"},
     settle: {"resolver"},
     read_body: {"body reader"},
+    cancel_spooled: {"canceller"},
 }
 DEEDS = pytest.mark.parametrize("deed", WHO_MAY, ids=lambda deed: deed.__name__)
 
@@ -157,7 +171,7 @@ def actor(rf, full):
 
     def made(codenames=(), user=None):
         rights = Permission.objects.filter(
-            content_type__app_label="notifyguard", codename__in=codenames
+            content_type__app_label__startswith="notifyguard", codename__in=codenames
         )
         assert rights.count() == len(codenames)
         request = rf.get("/")
@@ -176,6 +190,7 @@ def trace():
         sorted(Delivery.objects.values_list("state", flat=True)),
         list(Release.objects.values_list("state", flat=True)),
         Event.objects.count() + BlockedAddress.objects.count(),
+        SpooledTask.objects.count(),
     )
 
 
@@ -190,13 +205,14 @@ def test_each_role_does_what_it_may_and_nothing_else(actor, deed, role):
         deed(someone)
         assert Event.objects.get().actor == "ann"
         return
-    with pytest.raises(NotAllowed, match=r"ann may not do this without notifyguard\."):
+    with pytest.raises(NotAllowed, match=r"ann may not do this without notifyguard(_celery)?\."):
         deed(someone)
-    switches, deliveries, releases_, events = trace()
+    switches, deliveries, releases_, events, spooled = trace()
     assert switches in ([], [("ticket.*", "hold")])
     assert deliveries in ([], ["discarded"], ["held"], ["uncertain"])
     assert releases_ in ([], ["paused"], ["running"])
     assert events == 0
+    assert spooled == (deed is cancel_spooled)
 
 
 @DEEDS

@@ -16,7 +16,10 @@ class NotifyguardCeleryConfig(AppConfig):
 
     def ready(self) -> None:
         # The tasks are shared ones: every app has them, also one that discovers none.
-        from notifyguard.contrib.celery import pulses, seam, tasks  # noqa: F401
+        from notifyguard import sweeper
+        from notifyguard.contrib.celery import due, pulses, seam, tasks  # noqa: F401
 
         seam.install()
         pulses.install()
+        # Where beat is dead too; it needs no worker.
+        sweeper.do_too("spooled tasks published", due.publish_due)

@@ -10,7 +10,7 @@ from typing import Any
 from notifyguard import conf, context
 from notifyguard.channels import inference
 from notifyguard.context import Ambient
-from notifyguard.contrib.celery import embedding, header, lateness
+from notifyguard.contrib.celery import embedding, far, header, lateness
 from notifyguard.contrib.celery.header import HEADER, Said
 
 _in_beat = False
@@ -19,7 +19,7 @@ _in_beat = False
 def publish(
     send: Callable[..., Any], amqp: Any, producer: Any, name: str, message: Any, **options: Any
 ) -> Any:
-    """Write on a message what the running code says, and send it.
+    """Write on a message what the running code says, and send it; a far one may be spooled.
 
     Args:
         send: Celery's own ``send_task_message``.
@@ -34,6 +34,7 @@ def publish(
         said = _said(amqp, name, message, headers.get(HEADER))
         options["headers"] = headers | {HEADER: header.written(said)}
         message = message._replace(body=embedding.body_with(message.body, said))
+        producer = far.producer_for(amqp.app, producer, name, message, options.get("exchange"))
     return send(producer, name, message, **options)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from celery import shared_task
 
 from notifyguard import clock, context, database, heartbeats, sweeper
+from notifyguard.contrib.celery import due
 from notifyguard.heartbeats import Kind, Pulse
 from notifyguard.ledger import retention
 
@@ -70,6 +71,17 @@ def heartbeat(self: Any, every: int) -> None:
     # "gen4711@host": with the number of its process, each start of beat would be another one.
     _, _, host = str(self.request.origin).rpartition("@")
     heartbeats.record(Kind.BEAT, f"beat@{host}", every, at=_published_at())
+
+
+@shared_task(name="notifyguard.publish_spooled", **_UPKEEP)
+def publish_spooled() -> int:
+    """Publish the spooled tasks that are due, for a minute at most; ``notifyguard.sweep`` does too.
+
+    Returns:
+        How many were published.
+    """
+    until = time.monotonic() + SWEEPS_FOR
+    return due.publish_due(lambda: time.monotonic() < until)
 
 
 def _published_at() -> datetime:

@@ -87,10 +87,14 @@ def _said(error: DatabaseFailure) -> str:
 
 def _sweep_once(terminal: Terminal, go_on: Callable[[], bool]) -> None:
     swept = asdict(sweeper.sweep(lambda delivered: go_on()))
+    chores = swept.pop("chores")
     done = [f"{count:,} {WHAT_WAS_DONE[what]}" for what, count in swept.items() if count]
     if done:
         terminal.say(f"Deliveries swept: {', '.join(done)}")
-        terminal.flush()
+    for what, count in chores.items():
+        if count:
+            terminal.say(f"{count:,} {what}")
+    terminal.flush()
 
 
 def _add_prune(parser: ArgumentParser) -> None:
