@@ -170,19 +170,26 @@ def check_tables(
     alias = conf.current().database
     if alias not in (databases or ()):
         return []
-    migrate = f"manage.py migrate notifyguard --database {alias}"
     try:
         present = set(connections[alias].introspection.table_names())
     except DatabaseFailure as error:
         text = f'The ledger\'s database "{alias}" cannot be asked for its tables: {error}'
-        hint = f'Make DATABASES["{alias}"] reachable; then run "{migrate}".'
+        hint = f'Make DATABASES["{alias}"] reachable; then run "{_migrate("notifyguard", alias)}".'
         return [checks.Warning(text, hint=hint, id="notifyguard.W005")]
-    models = apps.get_app_config("notifyguard").get_models()
-    missing = {model._meta.db_table for model in models} - present
-    if not missing:
-        return []
-    text = f'Tables of the ledger are missing in "{alias}": {", ".join(sorted(missing))}.'
-    return [checks.Warning(text, hint=f'Run "{migrate}".', id="notifyguard.W004")]
+    return [
+        checks.Warning(
+            f'Tables of the ledger are missing in "{alias}": {", ".join(sorted(missing))}.',
+            hint=f'Run "{_migrate(app.label, alias)}".',
+            id="notifyguard.W004",
+        )
+        for app in apps.get_app_configs()
+        if app.name.partition(".")[0] == TAG  # its integrations have tables there too
+        if (missing := {model._meta.db_table for model in app.get_models()} - present)
+    ]
+
+
+def _migrate(app: str, alias: str) -> str:
+    return f"manage.py migrate {app} --database {alias}"
 
 
 def _missing_timeouts() -> Iterator[str]:

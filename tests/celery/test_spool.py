@@ -12,7 +12,7 @@ from celery.result import GroupResult
 from django.db import DatabaseError, connection, transaction
 from kombu.exceptions import EncodeError
 
-from notifyguard import sweeper
+from notifyguard import checks, sweeper
 from notifyguard.contrib.celery import due, spool
 from notifyguard.contrib.celery import tasks as upkeep
 from notifyguard.contrib.celery.models import SpooledTask
@@ -203,6 +203,15 @@ def test_what_goes_to_another_broker_is_not_spooled(arrived, spooling, redis):
         nothing.apply_async(connection=other, **FAR)
     assert not SpooledTask.objects.exists()
     assert arrived() == []
+
+
+def test_a_table_that_was_not_migrated_is_told(spooling):
+    assert checks.check_tables(None, databases=["default"]) == []
+    with gone(TABLE):
+        (told,) = checks.check_tables(None, databases=["default"])
+    assert told.id == "notifyguard.W004"
+    assert TABLE in told.msg
+    assert 'Run "manage.py migrate notifyguard_celery --database default".' in str(told.hint)
 
 
 # Publishing

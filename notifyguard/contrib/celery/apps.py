@@ -17,8 +17,9 @@ class NotifyguardCeleryConfig(AppConfig):
     def ready(self) -> None:
         # The tasks are shared ones: every app has them, also one that discovers none.
         from notifyguard import sweeper
-        from notifyguard.contrib.celery import due, pulses, seam, tasks  # noqa: F401
+        from notifyguard.contrib.celery import checks, due, pulses, seam, tasks  # noqa: F401
 
+        checks.register()
         seam.install()
         pulses.install()
         # Where beat is dead too; it needs no worker.

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from celery import _state, current_app
 from kombu.exceptions import OperationalError
 
 from notifyguard.contrib.celery import envelope, spool
+from notifyguard.contrib.celery.loaded import apps_by_name
 from notifyguard.contrib.celery.models import SpooledTask
 
 logger = logging.getLogger("notifyguard")
@@ -66,16 +66,10 @@ def publish_due(go_on: Callable[[], bool] = lambda: True) -> int:
     """
     if not spool.is_due():
         return 0
-    apps = _apps()
+    apps = apps_by_name()
     count = sum(_publish_of(name, app, go_on) for name, app in apps.items())
     _tell_of_forgotten(apps)
     return count
-
-
-def _apps() -> dict[str, Any]:
-    """Return the Celery apps of this process by name; of two that share one the current."""
-    current = current_app._get_current_object()
-    return {app.main or "": app for app in (*_state._get_active_apps(), current)}
 
 
 def _publish_of(name: str, app: Any, go_on: Callable[[], bool]) -> int:

@@ -63,7 +63,7 @@ def reach_of(connection: Any) -> Reach | None:
         transport.driver_type,
         timedelta(seconds=seconds),
         VISIBILITY,
-        "it is handed out again and again until then, and runs as often",
+        "it is handed out again and again, and runs as often",
     )
 
 
