@@ -16,16 +16,29 @@ from notifyguard.ledger.looks import report
 from notifyguard.switchboard import EVERYTHING, Ruling
 
 # Label, permission to look, address, state whose deliveries are counted beside it.
-TABS = (
-    ("Switches", "view_switch", "notifyguard_switch_changelist", None),
-    ("Types", "view_switch", "notifyguard_switch_types", None),
-    ("Deliveries", "view_delivery", "notifyguard_delivery_changelist", None),
-    ("Held", "view_heldmessage", "notifyguard_heldmessage_changelist", State.HELD),
-    ("Uncertain", "view_delivery", "notifyguard_delivery_uncertain", State.UNCERTAIN),
-    ("Releases", "view_release", "notifyguard_release_changelist", None),
-    ("Blocked", "view_blockedaddress", "notifyguard_blockedaddress_changelist", None),
-    ("Events", "view_event", "notifyguard_event_changelist", None),
-)
+TABS = [
+    ("Switches", "notifyguard.view_switch", "notifyguard_switch_changelist", None),
+    ("Types", "notifyguard.view_switch", "notifyguard_switch_types", None),
+    ("Deliveries", "notifyguard.view_delivery", "notifyguard_delivery_changelist", None),
+    ("Held", "notifyguard.view_heldmessage", "notifyguard_heldmessage_changelist", State.HELD),
+    ("Uncertain", "notifyguard.view_delivery", "notifyguard_delivery_uncertain", State.UNCERTAIN),
+    ("Releases", "notifyguard.view_release", "notifyguard_release_changelist", None),
+    ("Blocked", "notifyguard.view_blockedaddress", "notifyguard_blockedaddress_changelist", None),
+    ("Events", "notifyguard.view_event", "notifyguard_event_changelist", None),
+]
+
+
+def add_tab(label: str, permission: str, address: str) -> None:
+    """Show the way to a page of an integration above every page, before the events.
+
+    Args:
+        label: of the tab.
+        permission: to look at the page, as ``user.has_perm`` takes it.
+        address: its name among the admin's URLs.
+    """
+    tab = (label, permission, address, None)
+    if tab not in TABS:
+        TABS.insert(-1, tab)
 
 
 class Tab(NamedTuple):
@@ -78,7 +91,7 @@ def _tabs(request: HttpRequest, waiting: dict[str, int]) -> Iterator[Tab]:
     addresses = [
         (label, reverse(f"admin:{name}", current_app=site), waiting.get(state or "", 0))
         for label, permission, name, state in TABS
-        if request.user.has_perm(f"notifyguard.{permission}")
+        if request.user.has_perm(permission)
     ]
     # Of addresses that begin alike the longest is meant.
     here = max((each[1] for each in addresses if request.path.startswith(each[1])), default="")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import pytest
 from django.test import Client
 
@@ -45,7 +47,8 @@ def opened(browser, site):
         client = Client()
         client.force_login(user or operator())
         cookie = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": cookie, "url": site}])
+        server = urljoin(site, "/")  # an integration's pages stand beside the core's
+        context.add_cookies([{"name": "sessionid", "value": cookie, "url": server}])
         page = context.new_page()
         page.goto(f"{site}{path}")
         return page

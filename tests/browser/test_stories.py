@@ -8,6 +8,7 @@ import pytest
 
 from notifyguard.models import Delivery, Event, Switch
 from tests.browser import scene
+from tests.factories import SpooledTaskFactory
 from tests.mailbox import doorbell, letter, states
 
 pytestmark = [
@@ -166,6 +167,22 @@ def test_uncertain_deliveries_are_resolved(opened, mailbox):
     click(page, "Write it down")
     shows(page, "1 resolved.")
     assert states() == ["sent", "uncertain"]
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+def test_spooled_tasks_are_cancelled(opened, mailbox, narrow):
+    wanted, other = SpooledTaskFactory(name="tickets.tasks.remind"), SpooledTaskFactory()
+    page = opened("", narrow=narrow, dark=narrow)
+    click(page, "Spooled", "link")
+    shows(page, "tickets.views.close")
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.evaluate(FAINT) == []
+    page.get_by_label("tickets.tasks.remind").check()
+    page.get_by_label("Reason").fill("The ticket was merged")
+    click(page, "Cancel them")
+    shows(page, "Cancelled: 1.")
+    assert [row.pk for row in type(other).objects.all()] == [other.pk]
+    assert wanted.task_id not in page.content()
 
 
 def test_the_html_of_a_message_does_nothing_and_asks_nobody(opened, mailbox):

@@ -274,7 +274,7 @@ def test_a_task_that_cannot_be_published_is_put_off_and_stops_no_other(arrived, 
     assert sorted(arrived()) == sorted(given[1:])
     (left,) = SpooledTask.objects.all()
     assert left.task_id == given[0]
-    assert "cannot be published" in left.note
+    assert "It could not be published: " in left.note
     assert left.publish_at > left.spooled_at
     assert given[0] in caplog.text
 

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from notifyguard.management.commands.notifyguard import Command
-from notifyguard.management.subcommands import SUBCOMMANDS
+from notifyguard.management.subcommands import every_subcommand
 from tests.settings import BASE_DIR
 
 DOCS = BASE_DIR / "docs"
@@ -25,6 +25,7 @@ PAGES = [
     DOCS / "how-to/schedule.md",
     DOCS / "how-to/block-addresses.md",
     DOCS / "how-to/fold.md",
+    DOCS / "how-to/far-etas.md",
 ]
 TYPED = re.compile(r"^ *(?:python )?manage\.py notifyguard (.+)$", re.MULTILINE)
 
@@ -40,4 +41,4 @@ def test_the_examples_are_understood(page):
 
 def test_the_reference_names_every_subcommand():
     named = re.findall(r"^\| \[`([a-z-]+)`\]", PAGES[0].read_text(), re.MULTILINE)
-    assert named == [subcommand.name for subcommand in SUBCOMMANDS]
+    assert named == [subcommand.name for subcommand in every_subcommand()]

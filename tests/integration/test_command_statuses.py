@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from notifyguard.decision import State
-from notifyguard.management.subcommands import SUBCOMMANDS
+from notifyguard.management.subcommands import every_subcommand
 from notifyguard.models import Event, Switch
 from tests.factories import DeliveryFactory, SwitchFactory
 from tests.operators import status
@@ -49,6 +49,8 @@ DONE = [
     ("blocked",),
     ("scheduled",),
     ("scheduled", "ticket.*", "--limit", "5"),
+    ("spooled",),
+    ("spooled", "tickets.tasks.follow_up", "--limit", "5"),
     ("sweep",),
     ("prune",),
     ("prune", "--dry-run"),
@@ -66,6 +68,7 @@ REFUSED = [
     (("block", "ann", *WHY), "is no address"),
     (("unblock", "ann@example.com", *WHY), "None of these was blocked"),
     (("reconcile", "--from-log", "no.such.log", *WHY), "no.such.log"),
+    (("cancel-spooled", "some-id", *WHY), "Not in the spool: some-id"),
 ]
 
 MISTYPED = [
@@ -130,6 +133,9 @@ MISTYPED = [
     (("reconcile", *WHY), "--from-log"),
     (("reconcile", "--from-log", str(LOG), "--time-zone", "Mars/Olympus", *WHY), "no time zone"),
     (("scheduled", "--limit", "0"), "whole number"),
+    (("spooled", "--limit", "0"), "whole number"),
+    (("cancel-spooled", *WHY), "required: id"),
+    (("cancel-spooled", "some-id"), "--reason"),
 ]
 
 
@@ -167,7 +173,7 @@ def test_what_was_typed_wrong_is_2_and_changes_nothing(something_of_each, capsys
 
 def test_every_subcommand_is_among_these():
     tried = {words[0] for words, _ in [*MISTYPED, *REFUSED] if words} | {w[0] for w in DONE}
-    assert {subcommand.name for subcommand in SUBCOMMANDS} <= tried
+    assert {subcommand.name for subcommand in every_subcommand()} <= tried
 
 
 @pytest.mark.parametrize("stdin", [None, io.StringIO("y\n")], ids=["closed", "a pipe"])

@@ -13,6 +13,7 @@ class NotifyguardCeleryConfig(AppConfig):
     label = "notifyguard_celery"
     verbose_name = _("notifyguard for Celery")
     default_auto_field = "django.db.models.BigAutoField"
+    notifyguard_subcommands = "notifyguard.contrib.celery.subcommands"
 
     def ready(self) -> None:
         # The tasks are shared ones: every app has them, also one that discovers none.

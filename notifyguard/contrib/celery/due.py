@@ -30,9 +30,6 @@ NOW = timedelta(0)
 PUT_OFF = timedelta(minutes=5)
 """How long a task waits that the broker has refused."""
 
-FORGOTTEN = timedelta(minutes=5)
-"""A task that nobody has published so long after it was due is said to wait."""
-
 PATIENCE = 10
 """Seconds that a broker may take for one answer: who sweeps has mail to deliver too."""
 
@@ -97,8 +94,10 @@ def _publish(name: str, app: Any, rows: list[SpooledTask], go_on: Callable[[], b
     except OperationalError as error:
         _say_once(name, "notifyguard: the broker of app %r takes no spooled task: %s", name, error)
     except Refused as error:
-        _say_once(name, "notifyguard: %s, and is put off. This is said once.", error)
-        spool.give_back([left.popleft()], PUT_OFF, str(error))
+        refused = left.popleft()
+        text = "notifyguard: the spooled task %s is put off (said once for its app). %s"
+        _say_once(name, text, refused.task_id, error)
+        spool.give_back([refused], PUT_OFF, str(error))
     finally:
         spool.give_back(left, NOW)
     return count
@@ -135,11 +134,11 @@ def _publish_one(app: Any, producer: Any, row: SpooledTask) -> None:
     except connection_errors as error:
         raise OperationalError(repr(error)) from error
     except Exception as error:  # each transport has its own; and a row may be damaged
-        raise Refused(f"the spooled task {row.task_id} cannot be published: {error!r}") from error
+        raise Refused(f"It could not be published: {error!r}") from error
 
 
 def _tell_of_forgotten(apps: dict[str, Any]) -> None:
-    task = spool.overdue(apps, FORGOTTEN)
+    task = spool.overdue(apps, spool.FORGOTTEN)
     if task is not None:
         _say_once(
             f"forgotten {task.app}",

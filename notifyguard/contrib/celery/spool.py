@@ -27,6 +27,9 @@ T = TypeVar("T")
 LEASE = timedelta(minutes=1)
 """After this a process that has taken rows and says nothing is taken for dead."""
 
+FORGOTTEN = timedelta(minutes=5)
+"""A task that nobody has published so long after it was due is said to wait."""
+
 BATCH = 1_000
 """Ids of one statement."""
 

@@ -14,7 +14,7 @@ from django.db import Error as DatabaseFailure
 from notifyguard.checks import TAG
 from notifyguard.exceptions import LedgerUnavailable, NotifyguardError
 from notifyguard.gate.failures import tables_are_missing
-from notifyguard.management.subcommands import SUBCOMMANDS
+from notifyguard.management.subcommands import every_subcommand
 from notifyguard.management.subcommands.stopping import INTERRUPTED
 from notifyguard.management.subcommands.terminal import Terminal
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="subcommand")
-        for subcommand in SUBCOMMANDS:
+        for subcommand in every_subcommand():
             added = subparsers.add_parser(
                 subcommand.name, help=subcommand.help, description=subcommand.help
             )
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             self.style, self.stderr.style_func = no_style(), None
         terminal = Terminal(self.stdout, self.stderr, self.style)
         _warn_of_settings(terminal)
-        run = next(each.run for each in SUBCOMMANDS if each.name == options["subcommand"])
+        run = next(each.run for each in every_subcommand() if each.name == options["subcommand"])
         try:
             run(terminal, options)
         except KeyboardInterrupt:
