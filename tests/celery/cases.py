@@ -134,6 +134,7 @@ case("chord in a task", lambda to: tasks.builds_chord.delay(to))
 case("task that enqueues itself", lambda to: tasks.goes_on.delay(to, 3))
 case("applied in a task", lambda to: tasks.applies.delay(to))
 case("called in a task", lambda to: tasks.calls.delay(to))
+case("task that applies itself", lambda to: tasks.applies_itself.delay(to, 2))
 case("sub-task of one applied", lambda to: tasks.applies_one_that_enqueues.delay(to))
 
 case("on_commit", in_transaction(lambda to: transaction.on_commit(lambda: mail.delay(to))))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import notifyguard
 from notifyguard import context
+from notifyguard.contrib.celery.header import HEADER
 from tests.celery import brokers, travelling_tasks
 from tests.celery.cases import CASES, run
 from tests.celery.tasks import mail
@@ -85,3 +87,36 @@ def test_it_began_when_it_was_run_and_not_when_that_was_asked_for(eager):
 
     entered, started_at = works.apply().get()
     assert started_at <= entered
+
+
+def carried(**more):
+    """The headers of a task that was enqueued under this eight days ago."""
+    since = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    said = {"pattern": "*", "reason": "backfill", "since": since} | more
+    return {HEADER: json.dumps({"suppressed": [said]})}
+
+
+@pytest.mark.parametrize(
+    ("carried_suppression", "state"),
+    [(timedelta(days=7), "held"), (timedelta(days=9), "discarded"), (None, "discarded")],
+)
+def test_how_long_it_is_carried_is_a_setting(carried_suppression, state, eager, mailbox, settings):
+    settings.NOTIFYGUARD |= {"CELERY": {"carried_suppression": carried_suppression}}
+    mail.apply((ANN,), headers=carried())
+    assert [row.state for row in rows()] == [state]
+
+
+def test_observing_obeys_what_a_person_said_for_as_long(eager, mailbox, settings):
+    settings.NOTIFYGUARD |= {"MODE": "observe"}
+    mail.apply((ANN,), headers=carried())
+    mail.apply((BOB,), headers=carried(automatic=True))
+    assert mailbox.recipients() == [BOB]
+    assert [row.state for row in rows(recipient=ANN)] == ["held"]
+
+
+def test_in_a_projects_own_tests_nothing_can_be_held_and_nothing_leaves(eager, mailbox, settings):
+    settings.NOTIFYGUARD = {}
+    mail.apply((ANN,), headers=carried())
+    mail.apply((BOB,), headers={HEADER: "{"})
+    assert mailbox.recipients() == []
+    assert rows() == []

@@ -96,6 +96,14 @@ def calls(to: str) -> None:
 
 
 @shared_task
+def applies_itself(to: str, times: int) -> None:
+    if times:
+        applies_itself.apply((to, times - 1))
+    else:
+        tell(to)
+
+
+@shared_task
 def applies_one_that_enqueues(to: str) -> None:
     enqueues.apply((to,))
 

@@ -74,6 +74,20 @@ def test_what_a_person_suppresses_covers_the_administrators_too(mailbox, setting
     assert mailbox.accepted() == []
 
 
+def test_what_a_person_suppresses_is_obeyed_around_a_migration_that_is_only_observed(
+    mailbox, settings
+):
+    settings.NOTIFYGUARD |= {"MODE": "observe"}
+    with notifyguard.suppressed("ticket.*", reason="backfill", automatic=True):
+        send("bob@example.com")
+        with backfill():
+            send()
+    with backfill(), notifyguard.suppressed("ticket.*", reason="migrate", automatic=True):
+        send()
+    assert mailbox.recipients() == ["bob@example.com"]
+    assert {row.reason for row in rows(state="discarded")} == {"backfill"}
+
+
 def test_the_inform_step_informs_once_with_the_key_that_was_suppressed(mailbox):
     with backfill():
         send(key="1", type="ticket.announced")

@@ -50,7 +50,7 @@ def on_behalf_of(name: str, request: Any, began_at: float | None) -> Iterator[No
         began_at: seconds since 1970; ``None`` if it never began.
     """
     began = datetime.now(UTC) if began_at is None else datetime.fromtimestamp(began_at, UTC)
-    token = _behalf.set(_behalf.get() or (_read(name, request, began),))
+    token = _behalf.set((_read(name, request, began),))
     try:
         yield
     finally:
