@@ -90,22 +90,18 @@ def current() -> Ambient:
 
 def _arrived(ambient: Ambient, travelled: tuple[Travelled, ...]) -> Ambient:
     """Take in the tasks that were started since the innermost block was entered."""
+    suppressions, notification = ambient.suppressions, ambient.notification
+    task, origin = ambient.task, ambient.origin
     for one in travelled:
         if one in ambient.arrived:
             continue
-        task = one.task
-        if task and ambient.task:
-            # A task that runs inside another is a part of it: what is delivered again is that.
-            task = replace(ambient.task, name=task.name)
-        ambient = replace(
-            ambient,
-            # What is said in this process is nearer than what came from another one.
-            suppressions=(*one.suppressions, *ambient.suppressions),
-            notification=one.notification or ambient.notification,
-            task=task or ambient.task,
-            origin=ambient.origin or one.origin,
-        )
-    return replace(ambient, arrived=travelled)
+        # What is said in this process is nearer than what came from another one.
+        suppressions = (*one.suppressions, *suppressions)
+        notification = one.notification or notification
+        # A task that runs inside another is a part of it: what is delivered again is that.
+        task = replace(task, name=one.task.name) if task and one.task else one.task or task
+        origin = origin or one.origin
+    return Ambient(suppressions, notification, task, origin, ambient.around, travelled)
 
 
 def suppressions_of(type: str) -> list[Suppression]:

@@ -7,6 +7,7 @@ and there is nothing that could be forgotten to be set or reset.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from notifyguard.context import Task, Travelled
 from notifyguard.contrib.celery import header
 
 _KEPT = "_notifyguard_travelled"
+_BEGAN = "_notifyguard_began"
 _behalf: ContextVar[tuple[Travelled, ...]] = ContextVar("notifyguard_behalf", default=())
 
 
@@ -32,9 +34,9 @@ def arrived() -> tuple[Travelled, ...]:
 
 
 def started(task: Any, **_: Any) -> None:
-    """Take the time: a receiver of Celery's ``task_prerun``."""
+    """Take the time: a receiver of Celery's ``task_prerun``. The rest is read by who asks."""
     if (request := task.request_stack.top) is not None:
-        travelled(task.name, request)
+        request.__dict__[_BEGAN] = time.time()
 
 
 @contextmanager
@@ -49,8 +51,7 @@ def on_behalf_of(name: str, request: Any, began_at: float | None) -> Iterator[No
         request: Celery's context of it.
         began_at: seconds since 1970; ``None`` if it never began.
     """
-    began = datetime.now(UTC) if began_at is None else datetime.fromtimestamp(began_at, UTC)
-    token = _behalf.set((_read(name, request, began),))
+    token = _behalf.set((_read(name, request, began_at),))
     try:
         yield
     finally:
@@ -66,12 +67,14 @@ def travelled(name: str, request: Any) -> Travelled:
     """
     kept: Travelled | None = request.__dict__.get(_KEPT)
     if kept is None:
-        kept = request.__dict__[_KEPT] = _read(name, request, datetime.now(UTC))
+        kept = _read(name, request, request.__dict__.get(_BEGAN))
+        request.__dict__[_KEPT] = kept
     return kept
 
 
-def _read(name: str, request: Any, began: datetime) -> Travelled:
+def _read(name: str, request: Any, began_at: float | None) -> Travelled:
     said = header.read(_header_of(request))
+    began = datetime.fromtimestamp(began_at or time.time(), UTC)
     task = Task(name, request.id or "", said.due_at, began, said.behind)
     return Travelled(said.suppressions, said.notification, task, said.origin or _here(request))
 
