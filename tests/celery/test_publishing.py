@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import celery
 import pytest
 from celery import chain, chord, group, signals
+from celery.app.amqp import AMQP
 from django.core.management import BaseCommand, call_command
 
 import notifyguard
@@ -58,6 +59,24 @@ def signatures(part):
     elif isinstance(part, list):
         for each in part:
             yield from signatures(each)
+
+
+class Terse(AMQP):
+    """Leaves out what is empty, as a project's own class may."""
+
+    def as_task_v2(self, *args, **kwargs):
+        message = super().as_task_v2(*args, **kwargs)
+        return message._replace(headers={k: v for k, v in message.headers.items() if v})
+
+
+def test_a_projects_own_kind_of_messages_is_published(published):
+    app = celery.Celery("terse", broker="memory://", amqp=Terse, set_as_current=False)
+    with backfill:
+        app.send_task("anything", [TO])
+    app.close()
+    ((headers, _),) = published
+    assert "eta" not in headers
+    assert patterns(headers) == ["ticket.*"]
 
 
 def test_what_is_said_is_written_and_nothing_else(published):

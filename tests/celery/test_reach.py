@@ -19,6 +19,7 @@ from notifyguard.contrib.celery.reach import reach_of
 pytestmark = pytest.mark.needs("celery")
 
 HOUR, HALF_AN_HOUR = timedelta(hours=1), timedelta(minutes=30)
+A_CENTURY = timedelta(days=36_500)
 
 
 def time_of(connection: Any) -> timedelta | None:
@@ -34,6 +35,10 @@ def time_of(connection: Any) -> timedelta | None:
         ("sentinel://nowhere:26379", {"master_name": "m"}, HOUR),
         ("redis://nowhere/0", {"visibility_timeout": 43200}, timedelta(hours=12)),
         ("redis://nowhere/0", {"visibility_timeout": "60"}, timedelta(minutes=1)),
+        ("redis://nowhere/0", {"visibility_timeout": float("inf")}, A_CENTURY),
+        ("redis://nowhere/0", {"visibility_timeout": 10**15}, A_CENTURY),
+        ("redis://nowhere/0", {"visibility_timeout": "1h"}, None),
+        ("redis://nowhere/0", {"visibility_timeout": HOUR}, None),
         ("amqp://nowhere//", {}, HALF_AN_HOUR),
         ("pyamqp://nowhere//", {"visibility_timeout": 5}, HALF_AN_HOUR),
         ("amqps://nowhere//", {}, HALF_AN_HOUR),
@@ -154,6 +159,8 @@ def test_rabbitmq_is_told_by_its_own_setting(sending, said):
         ("amqp://nowhere//", {}, {"countdown": 1500}),
         ("amqp://nowhere//", {}, {"countdown": 10**6, "exchange": "celery_delayed_27"}),
         ("memory://", {}, {"countdown": 10**6}),
+        ("redis://nowhere/0", {"visibility_timeout": "1h"}, {"countdown": 10**6}),
+        ("redis://nowhere/0", {}, {"eta": datetime.min}),  # noqa: DTZ901  no zone reaches so far
     ],
 )
 def test_what_a_broker_can_hold_is_not_spoken_of(sending, said, broker, options, given):

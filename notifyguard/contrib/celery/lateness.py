@@ -46,8 +46,9 @@ def eta_of(message: Any, zone: Any) -> datetime | None:
         message: Celery's tuple of headers, properties, body and event.
         zone: of the Celery app, which is meant where the text names none.
     """
-    written = message.body.get("eta") if isinstance(message.body, dict) else message.headers["eta"]
+    told = message.body if isinstance(message.body, dict) else message.headers
+    written = told.get("eta")  # a project's own AMQP class may leave it out
     try:
         return maybe_make_aware(datetime.fromisoformat(written), zone) if written else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None  # the worker will refuse it

@@ -62,4 +62,4 @@ def _origin(ambient: Ambient) -> str:
 
 
 def _id(message: Any) -> str:
-    return str((message.body if isinstance(message.body, dict) else message.headers)["id"])
+    return str((message.body if isinstance(message.body, dict) else message.headers).get("id"))

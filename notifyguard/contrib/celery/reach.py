@@ -17,6 +17,8 @@ NEAR = 0.9
 """Of what a broker can hold this share is used: clocks differ, and the task takes its time."""
 
 VISIBILITY = 'broker_transport_options["visibility_timeout"]'
+_LONGEST = 100 * 365 * 86_400.0
+"""Seconds; who writes infinity, or more than a date can tell, means for ever."""
 CONSUMER = 'consumer_timeout of RabbitMQ, and NOTIFYGUARD["CELERY"]["consumer_timeout"]'
 
 
@@ -85,4 +87,8 @@ def _visibility_timeout(transport: Any, options: Mapping[str, Any]) -> float | N
     if not isinstance(kombus_own, (int, float)):
         return None
     given = options.get("visibility_timeout")
-    return kombus_own if given in (None, "") else float(given)
+    try:
+        seconds = kombus_own if given in (None, "") else float(given)
+    except (TypeError, ValueError):
+        return None  # kombu can reckon with it no more than we can, and says so in the worker
+    return min(_LONGEST, seconds)
