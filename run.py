@@ -1,6 +1,7 @@
 """Sets everything up and runs it, with nothing but Python 3.11 or newer and pip.
 
-    python3 run.py demo     the incidents, without the guard and with it
+    python3 run.py demo     the incidents, without the guard and with it; with --with-celery
+                            those of Celery, which need redis-server or a Redis
     python3 run.py tests    all tests this machine can run, in environments of their own
 
 What is installed goes into ``.run`` and ``.tox`` beside this file. With ``CI=true`` nothing may
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def demo(arguments: Sequence[str]) -> int:
     """Replay the incidents on the example project; arguments go to its ``demo`` command."""
-    python = _environment("demo", "--editable", ".[demo]")
+    with_celery = "--with-celery" in arguments
+    name, extras = ("demo-celery", "demo,celery") if with_celery else ("demo", "demo")
+    python = _environment(name, "--editable", f".[{extras}]")
     return subprocess.call([python, "-m", "example_project", "demo", *arguments])
 
 

@@ -6,9 +6,12 @@ The environment chooses what a deployment usually chooses:
 ``EXAMPLE_DB``           ``sqlite`` (default), ``postgresql`` or ``mariadb``
 ``EXAMPLE_DB_NAME``      file or database name; also ``_HOST``, ``_PORT``, ``_USER``, ``_PASSWORD``
 ``EXAMPLE_SMTP_PORT``    port of the mail server on this machine (default 2525)
+``EXAMPLE_BROKER``       URL of a Redis: with it Celery's tasks send what a saved ticket sends;
+                         also ``_PREFIX`` of its keys and ``_VISIBILITY_TIMEOUT`` in seconds
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +39,15 @@ INSTALLED_APPS = [
     "example_project.slips",
     "example_project.demo",
 ]
+CELERY_BROKER_URL = os.environ.get("EXAMPLE_BROKER", "")
+USES_CELERY = bool(CELERY_BROKER_URL)
+if USES_CELERY:
+    INSTALLED_APPS += ["example_project.exports"]
+
 if os.environ.get("EXAMPLE_NOTIFYGUARD", "1") != "0":
     INSTALLED_APPS += ["notifyguard"]
+    if USES_CELERY:
+        INSTALLED_APPS += ["notifyguard.contrib.celery"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -101,10 +111,31 @@ NOTIFYGUARD: dict[str, Any] = {
     "TYPES": {
         # Nobody named this type: it is where the mail is sent.
         "example_project.tickets.reminders.*": {"limits": ["2/day"]},
+        # Nor these: they are the tasks that send.
+        "example_project.tickets.tasks.follow_up": {"limits": ["2/day"]},
+        "example_project.exports.tasks.*": {"max_age": timedelta(hours=2)},
+        "example_project.exports.tasks.call_begins": {"on_stale": "expire"},
         # An issue without a text is a mistake, even under a good subject.
         "newsletter.*": {"rules": {"empty_body": "hold"}},
     }
 }
+
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    "global_keyprefix": os.environ.get("EXAMPLE_BROKER_PREFIX", "")
+}
+if _visibility_timeout := os.environ.get("EXAMPLE_BROKER_VISIBILITY_TIMEOUT"):
+    CELERY_BROKER_TRANSPORT_OPTIONS |= {
+        "visibility_timeout": int(_visibility_timeout),
+        # Whether something has timed out is looked at every 100 seconds otherwise.
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    }
+if "notifyguard.contrib.celery" in INSTALLED_APPS:
+    from notifyguard.contrib.celery import beat_schedule
+
+    CELERY_BEAT_SCHEDULE = beat_schedule()
 
 _SMTP_PORT = int(os.environ.get("EXAMPLE_SMTP_PORT", "2525"))
 

@@ -14,3 +14,4 @@ INSTALLED_APPS = [
     "tests.proof",
 ]
 PROTOCOL = ""
+USES_CELERY = False  # of the example project

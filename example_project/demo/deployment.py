@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from example_project.demo.broker import Broker
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 10  # seconds for a process to end once it was asked to
 PROGRESS = re.compile(r"(\d+)/(\d+)$")
@@ -28,7 +30,8 @@ class Deployment:
 
     ``guarded`` decides whether notifyguard is in ``INSTALLED_APPS``, and nothing
     else. ``database`` and ``database_name`` are ``EXAMPLE_DB`` and
-    ``EXAMPLE_DB_NAME`` of the settings. ``log`` gets what the processes complain of.
+    ``EXAMPLE_DB_NAME`` of the settings. ``log`` gets what the processes complain of. With
+    ``broker`` tasks of Celery send what a saved ticket sends.
     """
 
     guarded: bool
@@ -36,6 +39,7 @@ class Deployment:
     database_name: str
     log: Path
     database: str = "sqlite"
+    broker: Broker | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of this installation's processes."""
@@ -46,6 +50,8 @@ class Deployment:
             "EXAMPLE_NOTIFYGUARD": "1" if self.guarded else "0",
             "EXAMPLE_SMTP_PORT": str(self.smtp_port),
             "PYTHONUNBUFFERED": "1",
+            "EXAMPLE_BROKER": "",
+            **(self.broker.environment() if self.broker else {}),
         }
 
     @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from example_project.demo.incident_a import IncidentA
 from example_project.demo.incident_c import IncidentC
@@ -19,7 +19,7 @@ class Harmful(Protocol):
     def harm(self) -> int: ...
 
 
-Result = TypeVar("Result", bound=Harmful)
+Result = TypeVar("Result", bound=Harmful, covariant=True)
 
 HEADING = ("mails that the mail server accepted", "without", "with notifyguard")
 
@@ -86,15 +86,16 @@ def drawn(rows: list[Row], encoding: str | None) -> str:
     return table(HEADING, rows, encoding)
 
 
-def what_you_saw(a: Both[Any], c: Both[Any], loop: Both[Any], d: Both[Any]) -> str:
-    """Return some paragraphs; every figure in them comes from the journals."""
-    paragraphs = (_of_a(a), _of_c(c), _of_loop(loop), _of_d(d), _COUNTED)
-    return "\n\n".join(textwrap.fill(text, 78) for text in paragraphs)
+def what_you_saw(*paragraphs: str) -> str:
+    """Return what was told of each act as text for a terminal; every figure was counted."""
+    first, *others = (*paragraphs, COUNTED)
+    return "\n\n".join(textwrap.fill(text, 78) for text in (f"What you saw: {first}", *others))
 
 
-def _of_a(a: Both[IncidentA]) -> str:
+def words_of_a(a: Both[IncidentA]) -> str:
+    """Tell what incident A has shown."""
     return (
-        "What you saw: the same code, twice. The runs differ in one line of INSTALLED_APPS. "
+        "the same code, twice. The runs differ in one line of INSTALLED_APPS. "
         f"Without it, a data migration that saved {a.without.tickets:,} tickets sent "
         f"{a.without.changed_mails:,} mails that nobody wanted; with it, "
         f"{a.guarded.changed_mails:,}. The password reset that a person asked for while the "
@@ -105,7 +106,8 @@ def _of_a(a: Both[IncidentA]) -> str:
     )
 
 
-def _of_c(c: Both[IncidentC]) -> str:
+def words_of_c(c: Both[IncidentC]) -> str:
+    """Tell what incident C has shown."""
     return (
         f"Then {c.without.servers} servers sent one newsletter from one database. Without "
         f"notifyguard {c.without.mailed_again:,} of {c.without.newsletters:,} subscribers got it "
@@ -115,7 +117,8 @@ def _of_c(c: Both[IncidentC]) -> str:
     )
 
 
-def _of_loop(loop: Both[RunawayLoop]) -> str:
+def words_of_loop(loop: Both[RunawayLoop]) -> str:
+    """Tell what the runaway loop has shown."""
     return (
         f"A send call that slipped into a loop mailed {loop.without.people:,} people "
         f"{loop.without.mails:,} times. With a limit in the settings it was {loop.guarded.mails:,} "
@@ -124,7 +127,8 @@ def _of_loop(loop: Both[RunawayLoop]) -> str:
     )
 
 
-def _of_d(d: Both[IncidentD]) -> str:
+def words_of_d(d: Both[IncidentD]) -> str:
+    """Tell what incident D has shown."""
     return (
         f"At last {d.without.slips:,} school slips were published three times each. The team "
         "stopped the workers, cleaned the queue and started them again: "
@@ -134,9 +138,9 @@ def _of_d(d: Both[IncidentD]) -> str:
     )
 
 
-_COUNTED = (
-    "All figures were counted in the mail server's own journal, not in notifyguard's ledger; only "
-    "what is uncertain no journal can tell."
+COUNTED = (
+    "All figures of mails were counted in the mail server's own journal, not in notifyguard's "
+    "ledger; only what did not leave, or may have, no journal can tell."
 )
 
 

@@ -107,9 +107,31 @@ def test_a_folder_without_a_demo_is_refused_with_the_way_out(tmp_path: Path) -> 
         (["--scratch", str(ROOT)], "is not empty; name a new folder with --scratch"),
         (["--tickets", "0"], "0 is too few to replay an incident"),
         (["--newsletters", "-1"], "-1 is too few to replay an incident"),
+        (["--jobs", "9"], "--jobs means nothing here; add --with-celery"),
+        (["--with-celery", "--slips", "9"], "--slips means nothing here; leave --with-celery out"),
+        (["--broker", "redis://127.0.0.1/0"], "is where --with-celery finds its Redis"),
+        (["--only", "incident_b"], "no 'incident_b' here; there are incident_a, incident_c"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_at_once(arguments: list[str], complaint: str) -> None:
     refused = run("demo", *arguments)
     assert refused.returncode != 0
     assert complaint in refused.stderr
+
+
+@pytest.mark.needs("celery")
+@pytest.mark.needs("redis-server")
+def test_the_replays_with_celery_start_their_own_redis_and_workers() -> None:
+    small = ("--with-celery", "--only", "incident_e", "--jobs", "60", "--tickets", "1")
+    finished = run("demo", *small, "--json")
+    assert finished.returncode == 0, finished.stderr
+    without, guarded = json.loads(finished.stdout)["incident_e"].values()
+    assert (without["mails"], without["stale_mails"]) == (60, 50)
+    assert (guarded["mails"], guarded["held"], guarded["expired"]) == (10, 25, 25)
+
+
+@pytest.mark.needs("celery")
+def test_a_broker_that_is_no_redis_is_refused_with_the_way_out() -> None:
+    refused = run("demo", "--with-celery", "--broker", "amqp://127.0.0.1//")
+    assert refused.returncode == 1
+    assert "'amqp://127.0.0.1//' is no redis://HOST:PORT/NUMBER" in refused.stderr

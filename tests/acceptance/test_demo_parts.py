@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from example_project.demo import celery_story, incident_e, redis, story
+from example_project.demo.deployment import DemoError
 from example_project.demo.incident_a import IncidentA
+from example_project.demo.incident_a_celery import IncidentAWithCelery
+from example_project.demo.incident_b import IncidentB
 from example_project.demo.incident_c import IncidentC
 from example_project.demo.incident_d import IncidentD
+from example_project.demo.incident_e import IncidentE
+from example_project.demo.redis import running_redis
 from example_project.demo.runaway_loop import RunawayLoop
 from example_project.demo.screen import Bar, table
 from example_project.demo.story import Both, drawn, rows_of_a, what_you_saw
@@ -38,6 +44,29 @@ BAD_C = replace(GOOD_C, mails=66, mailed_again=26, blank_mails=30)
 GOOD_LOOP = RunawayLoop(people=30, mails=59, most_to_one=2, alerts=1)
 BAD_LOOP = replace(GOOD_LOOP, mails=465, most_to_one=30, alerts=0)
 GOOD_D = IncidentD(slips=90, reached=89, repeated=0, while_held=0, canary=10, uncertain=1)
+GOOD_B = IncidentB(
+    people=20,
+    reached=20,
+    repeated=0,
+    most_copies=1,
+    told_ahead=1,
+    refused=280,
+    to_busy=2,
+    alerts=1,
+)
+BAD_B = replace(GOOD_B, repeated=20, most_copies=15, told_ahead=0, refused=0, to_busy=129, alerts=0)
+GOOD_E = IncidentE(
+    jobs=600,
+    mails=100,
+    stale_mails=0,
+    fresh=100,
+    fresh_mails=100,
+    repeated=0,
+    held=250,
+    expired=250,
+)
+BAD_E = replace(GOOD_E, mails=600, stale_mails=500, held=0, expired=0)
+A_WITH_CELERY = IncidentAWithCelery(**asdict(GOOD_A), tasks=550)
 BAD_D = replace(GOOD_D, reached=90, repeated=41, canary=0, uncertain=0)
 
 
@@ -70,6 +99,24 @@ def test_any_mail_over_the_limit_is_harm_in_the_loop(change: dict[str, int]) -> 
     assert replace(GOOD_LOOP, **change).harm > 0
 
 
+@pytest.mark.parametrize("change", [{"repeated": 1}, {"reached": 19}, {"to_busy": 3}])
+def test_any_follow_up_twice_or_missing_is_harm_in_incident_b(change: dict[str, int]) -> None:
+    assert GOOD_B.harm == 0
+    assert replace(GOOD_B, **change).harm > 0
+
+
+@pytest.mark.parametrize("change", [{"stale_mails": 1}, {"repeated": 1}, {"fresh_mails": 99}])
+def test_any_mail_too_late_twice_or_missing_is_harm_in_incident_e(change: dict[str, int]) -> None:
+    assert GOOD_E.harm == 0
+    assert replace(GOOD_E, **change).harm > 0
+
+
+def test_no_job_of_incident_e_is_near_the_age_at_which_it_is_stale() -> None:
+    ages = {incident_e.age(number, 600) for number in range(600)}
+    assert ages == {hour + 0.5 for hour in range(12)}
+    assert sum(incident_e.is_stale(number, 600) for number in range(600)) == 500
+
+
 @pytest.mark.parametrize("change", [{"repeated": 1}, {"while_held": 1}, {"reached": 88}])
 def test_any_slip_twice_or_missing_without_a_word_is_harm_in_incident_d(
     change: dict[str, int],
@@ -85,13 +132,33 @@ def test_a_replay_that_is_harmless_without_the_guard_proves_nothing() -> None:
 
 
 def test_the_words_carry_the_figures_of_both_runs() -> None:
-    shown = Both(BAD_A, GOOD_A), Both(BAD_C, GOOD_C), Both(BAD_LOOP, GOOD_LOOP), Both(BAD_D, GOOD_D)
-    story = " ".join(what_you_saw(*shown).split())
-    assert "saved 500 tickets sent 500 mails that nobody wanted; with it, 0." in story
-    assert "Without notifyguard 26 of 40 subscribers got it more than once; with it, 0." in story
-    assert "mailed 30 people 465 times. With a limit in the settings it was 59 times" in story
-    assert "41 slips still arrived more than once" in story
-    assert "canary of 10, then the rest; 0 arrived twice" in story
+    told = what_you_saw(
+        story.words_of_a(Both(BAD_A, GOOD_A)),
+        story.words_of_c(Both(BAD_C, GOOD_C)),
+        story.words_of_loop(Both(BAD_LOOP, GOOD_LOOP)),
+        story.words_of_d(Both(BAD_D, GOOD_D)),
+    )
+    words = " ".join(told.split())
+    assert words.startswith("What you saw: the same code, twice.")
+    assert "saved 500 tickets sent 500 mails that nobody wanted; with it, 0." in words
+    assert "Without notifyguard 26 of 40 subscribers got it more than once; with it, 0." in words
+    assert "mailed 30 people 465 times. With a limit in the settings it was 59 times" in words
+    assert "41 slips still arrived more than once" in words
+    assert "canary of 10, then the rest; 0 arrived twice" in words
+
+
+def test_the_words_of_the_replays_with_celery_carry_their_figures() -> None:
+    a = Both(IncidentAWithCelery(**asdict(BAD_A), tasks=550), A_WITH_CELERY)
+    assert "500 mails left that nobody wanted; with notifyguard 0, though all 550 tasks ran" in (
+        celery_story.words_of_a(a)
+    )
+    assert celery_story.rows_of_a(a)[0][1:] == ("550", "550")
+    words = celery_story.words_of_b(Both(BAD_B, GOOD_B))
+    assert "20 of 20 people got theirs up to 15 times; with it once, and 280 copies" in words
+    assert "got 129 mails; with a limit in the settings 2, and the administrators" in words
+    words = celery_story.words_of_e(Both(BAD_E, GOOD_E))
+    assert "all were mailed, 500 of them too late. With it 100 that were still in time" in words
+    assert "250 are held for a person, and 250 of no use any more have expired" in words
 
 
 def test_a_table_is_as_wide_as_its_cells_and_falls_back_to_ascii() -> None:
@@ -128,3 +195,15 @@ def test_progress_is_said_after_the_work_and_always_at_the_end(
     lines = capsys.readouterr().out.splitlines()
     assert (lines[0], lines[-1]) == ("4/203", "203/203")
     assert len(lines) == 51
+
+
+def test_what_the_replays_with_celery_lack_is_said_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis.shutil, "which", lambda program, path=None: None)
+    monkeypatch.setattr(redis.importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(DemoError, match="apt-get install redis-server"), running_redis(None):
+        pass
+    monkeypatch.setattr(redis.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DemoError, match=r"celery and redis: `python3 run\.py"), running_redis(None):
+        pass

@@ -91,7 +91,7 @@ def test_a_worker_that_lost_its_broker_is_heard_again_until_it_is_killed(
 @pytest.fixture
 def often():
     """What ``beat_schedule`` gives, every second, and as JSON can tell it."""
-    entries = beat_schedule(sweep=1, heartbeat=1)
+    entries = beat_schedule(sweep=1, publish=1, heartbeat=1)
     return {name: each for name, each in entries.items() if isinstance(each["schedule"], float)}
 
 

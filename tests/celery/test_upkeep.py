@@ -151,7 +151,7 @@ def test_the_schedule_names_tasks_that_there_are_and_can_be_used_by_a_scheduler(
 def test_what_it_says_of_a_task_every_scheduler_obeys():
     """The one that keeps its schedule in the database drops options that it does not know."""
     assert all("options" not in entry for entry in beat_schedule().values())
-    for task in (upkeep.sweep, upkeep.prune, upkeep.heartbeat):
+    for task in (upkeep.sweep, upkeep.prune, upkeep.publish_spooled, upkeep.heartbeat):
         assert task.expires == upkeep.EXPIRES
         assert task.acks_late is False
 

@@ -7,7 +7,9 @@ from typing import Any
 from celery.schedules import crontab
 
 
-def beat_schedule(*, sweep: int = 10, heartbeat: int = 15) -> dict[str, dict[str, Any]]:
+def beat_schedule(
+    *, sweep: int = 10, publish: int = 10, heartbeat: int = 15
+) -> dict[str, dict[str, Any]]:
     """Return the entries of beat's schedule that notifyguard needs, by name.
 
     In the settings: ``CELERY_BEAT_SCHEDULE = beat_schedule() | {...}``. Imported from there,
@@ -15,10 +17,16 @@ def beat_schedule(*, sweep: int = 10, heartbeat: int = 15) -> dict[str, dict[str
 
     Args:
         sweep: seconds between two deliveries of what is due.
+        publish: seconds between two looks for spooled tasks that are due.
         heartbeat: seconds between two heartbeats of beat.
     """
     return {
         "notifyguard.sweep": _again("notifyguard.sweep", sweep),
+        # A sweep publishes too, once it has delivered; what is many must not make tasks late.
+        "notifyguard.publish_spooled": {
+            "task": "notifyguard.publish_spooled",
+            "schedule": float(publish),
+        },
         "notifyguard.heartbeat": _again("notifyguard.heartbeat", heartbeat),
         "notifyguard.prune": {"task": "notifyguard.prune", "schedule": crontab("17", "3")},
     }
