@@ -14,11 +14,12 @@ from notifyguard.context import Ambient
 from notifyguard.notification import Notification, notification_of
 
 
-def describe(default: str, type: str | None, key: object, recipient: str) -> Dispatch:
+def describe(site: str, type: str | None, key: object, recipient: str) -> Dispatch:
     """Return the dispatch of what the running code is about to do.
 
     Args:
-        default: its type if neither it, nor a ``notification()`` around it, nor a task names one.
+        site: the function that does it, as ``inference.site`` names it; its type too if neither
+            it, nor a ``notification()`` around it, nor a task names one.
         type: its own type, or ``None``.
         key: its own key, or ``None``.
         recipient: normalised; ``""`` for nobody in particular.
@@ -27,13 +28,15 @@ def describe(default: str, type: str | None, key: object, recipient: str) -> Dis
         TypeError, ValueError: type or key cannot be used.
     """
     ambient = context.current()
-    said = _said(ambient, default)
+    said = _said(ambient, site)
     if type is not None or key is not None:
         given = notification_of(type or said.type, key)
         said = replace(said, type=given.type, key=given.key or said.key, send_at=None)
-    return dispatch_of(None, said, {recipient or NOBODY: []}, ambient, inference.whence())
+    # It is not on the stack yet: only what runs it is.
+    whence = replace(inference.whence(), call_site=site)
+    return dispatch_of(None, said, {recipient or NOBODY: []}, ambient, whence)
 
 
-def _said(ambient: Ambient, default: str) -> Notification:
-    named = ambient.task.name if ambient.task else default
+def _said(ambient: Ambient, site: str) -> Notification:
+    named = ambient.task.name if ambient.task else site
     return ambient.notification or Notification(named)

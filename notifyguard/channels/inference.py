@@ -48,7 +48,7 @@ def whence() -> Whence:
         if package in _WATCHED:
             _recognise(found, module, frame)
         if not found.call_site and not _is_transparent(package, frame):
-            found.call_site = _site(module, frame)
+            found.call_site = site(module, frame.f_code.co_qualname)
         frame = frame.f_back
     return found
 
@@ -70,8 +70,9 @@ def _is_transparent(package: str, frame: FrameType) -> bool:
     return in_stdlib or path.startswith("<frozen")
 
 
-def _site(module: str, frame: FrameType) -> str:
-    function = frame.f_code.co_qualname.replace("<locals>.", "").translate(_NO_BRACKETS)
+def site(module: str, qualname: str) -> str:
+    """Return how a function is named as a call site, and as a type that nobody named."""
+    function = qualname.replace("<locals>.", "").translate(_NO_BRACKETS)
     return f"{module}.{function}"[:MAX_TYPE_LENGTH]
 
 

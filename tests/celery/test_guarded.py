@@ -132,6 +132,15 @@ def test_a_plain_function_may_be_guarded(gateway):
     assert row.recipient == "https://example.com/hook"
 
 
+@pytest.mark.parametrize("typed", [None, "sms.receipt"])
+def test_its_place_is_the_function_and_not_what_runs_it(gateway, typed):
+    """The body is not on the stack yet when it is described; in a worker only the pool is."""
+    guarded(key=1, type=typed)(gateway.task())("Hello")
+    (row,) = rows()
+    assert row.call_site == "tests.celery.test_guarded.Gateway.task.send"
+    assert row.type == (typed or row.call_site)
+
+
 def test_called_directly_without_a_key_it_is_done_each_time(sms, gateway):
     assert [sms(PHONE), sms(PHONE)] == ["1. Hello", "2. Hello"]
     assert not Claim.objects.exists()

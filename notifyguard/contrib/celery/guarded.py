@@ -13,7 +13,7 @@ from celery.exceptions import Retry
 from celery.local import Proxy
 
 from notifyguard.addresses import normalised, storable
-from notifyguard.channels import effect
+from notifyguard.channels import effect, inference
 from notifyguard.decision import State
 from notifyguard.exceptions import Stopped
 from notifyguard.gate import effects
@@ -61,12 +61,12 @@ def guarded(
 
     def decorate(body: Callable[P, R]) -> Callable[P, R | None]:
         _check_body(body)
-        default = f"{body.__module__}.{body.__qualname__}"
+        site = inference.site(body.__module__, body.__qualname__)
 
         @wraps(body)
         def in_guard(*args: P.args, **kwargs: P.kwargs) -> R | None:
             told = partial(_told, args=args, kwargs=kwargs)
-            described = effect.describe(default, type, told(key), _whom(told(recipient)))
+            described = effect.describe(site, type, told(key), _whom(told(recipient)))
             outcome = effects.once(
                 described, partial(body, *args, **kwargs), partial(_proves, refused)
             )
