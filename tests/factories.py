@@ -118,19 +118,3 @@ class SwitchFactory(DjangoModelFactory):
     reason = "a test"
     author = "tester"
     set_at = factory.LazyFunction(timezone.now)
-
-
-class SpooledTaskFactory(DjangoModelFactory):
-    """A task that is due in four days; what is kept of it cannot be published."""
-
-    class Meta:
-        model = "notifyguard_celery.SpooledTask"  # looked up late: Celery may not be here
-
-    app = "tests"
-    task_id = factory.LazyFunction(lambda: str(uuid.uuid4()))
-    name = "tickets.tasks.follow_up"
-    due_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=4))
-    publish_at = factory.SelfAttribute("due_at")
-    spooled_at = factory.LazyFunction(timezone.now)
-    call_site = "tickets.views.close"
-    message = "{}"

@@ -8,8 +8,8 @@ import pytest
 
 from notifyguard.models import Delivery, Event, Switch
 from tests.browser import scene
-from tests.factories import SpooledTaskFactory
 from tests.mailbox import doorbell, letter, states
+from tests.spooled import SpooledTaskFactory
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -13,9 +13,9 @@ from django.utils import timezone
 from notifyguard.contrib.celery import spool
 from notifyguard.contrib.celery.models import SpooledTask
 from notifyguard.models import Event
-from tests.factories import SpooledTaskFactory
 from tests.integration.conftest import page, root
 from tests.operators import deed, events, facts, operate
+from tests.spooled import SpooledTaskFactory
 
 __all__ = ["page", "root"]
 

@@ -27,10 +27,10 @@ from notifyguard.models import BlockedAddress, Delivery, Event, FrozenMessage, R
 from tests.factories import (
     DeliveryFactory,
     ReleaseFactory,
-    SpooledTaskFactory,
     SwitchFactory,
     UserFactory,
 )
+from tests.spooled import SpooledTaskFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
