@@ -48,6 +48,32 @@ def test_stopped_means_stopped() -> None:
     assert "every promise held" in run.stdout
 
 
+over_celery = [
+    pytest.mark.needs("postgresql"),  # one database is enough: it is the brokers that differ
+    pytest.mark.needs("celery"),
+    pytest.mark.needs("redis-server"),
+]
+BROKERS = [
+    pytest.param("redis", marks=over_celery),
+    pytest.param("rabbitmq", marks=[*over_celery, pytest.mark.needs("rabbitmq")]),
+]
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_no_promise_breaks_when_workers_and_their_children_are_killed(broker: str) -> None:
+    kills = os.environ.get("NOTIFYGUARD_CELERY_KILLS", "20")
+    run = proof("celery", "--broker", broker, "--count", kills)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "every promise held" in run.stdout
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_tasks_without_notifyguard_double_mail_and_the_harness_sees_it(broker: str) -> None:
+    run = proof("celery", "--broker", broker, "--count", "15", "--protocol", "naive")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "BROKEN     accepted_at_most_once" in run.stdout
+
+
 def test_send_then_mark_doubles_mail_and_the_harness_sees_it() -> None:
     run = proof("kills", "--count", "15", "--protocol", "naive")
     assert run.returncode == 1, run.stdout + run.stderr

@@ -1,5 +1,5 @@
 """The oracle: real processes, real kills, and a checker that trusts only journals.
 
-``python -m tests.proof kills`` and ``python -m tests.proof flips``; see
+``python -m tests.proof kills``, ``flips``, ``release`` and ``celery``; see
 docs/reference/proof.md.
 """

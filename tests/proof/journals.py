@@ -24,6 +24,11 @@ class Mode(StrEnum):
     BATCH = "batch"
     SWEEPER = "sweeper"
     CONTROL = "control"
+    # Of the tasks of a run over Celery.
+    RETRY = "retry"
+    TWINS = "twins"
+    ETA = "eta"
+    EFFECT = "effect"
 
 
 class Copy(NamedTuple):

@@ -153,6 +153,11 @@ def finish(this: Run) -> None:
 
 
 def report(history: History, deaths: Deaths) -> int:
+    summary(history, deaths)
+    return verdict(checker.violations(history))
+
+
+def summary(history: History, deaths: Deaths) -> None:
     states = Counter(row.state for row in history.rows)
     uncertain = [row.recipient for row in history.rows if row.state == "uncertain"]
     arrived = sum(recipient in history.accepted_by_recipient for recipient in uncertain)
@@ -165,4 +170,3 @@ def report(history: History, deaths: Deaths) -> int:
     for moment, number in sorted(deaths.met.items()):
         print(f"  {number:4} {moment}")
     print(f"steps that nobody died at: {', '.join(deaths.missed()) or 'none'}")
-    return verdict(checker.violations(history))

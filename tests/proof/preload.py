@@ -1,6 +1,7 @@
 """Imported once by the fork server, so that a worker is at work in milliseconds."""
 
 import importlib
+import os
 
 import django
 from django.conf import settings
@@ -9,6 +10,10 @@ django.setup()
 
 importlib.import_module("tests.proof.workers")
 importlib.import_module("django.core.mail.backends.smtp")
+
+if "PROOF_BROKER" in os.environ:
+    importlib.import_module("tests.proof.celery.workers")
+    importlib.import_module("celery.apps.worker")
 
 if settings.PROTOCOL == "guarded":
     from notifyguard.ledger import rows

@@ -22,8 +22,10 @@ if "sqlite" in DATABASES["default"]["ENGINE"]:
         "timeout": 60,
     }
 
-# No Celery: its workers are processes of their own, hundreds of them, and start without it faster.
+# Celery where it is what is proven: processes start without it faster, and there are hundreds.
 INSTALLED_APPS = [app for app in INSTALLED_APPS if "celery" not in app] + ["tests.proof"]
+if "PROOF_BROKER" in os.environ and PROTOCOL == "guarded":
+    INSTALLED_APPS.append("notifyguard.contrib.celery")
 if PROTOCOL == "naive":
     INSTALLED_APPS.remove("notifyguard")
 
