@@ -120,3 +120,12 @@ def test_in_a_projects_own_tests_nothing_can_be_held_and_nothing_leaves(eager, m
     mail.apply((BOB,), headers={HEADER: "{"})
     assert mailbox.recipients() == []
     assert rows() == []
+
+
+def test_what_is_said_where_it_runs_is_nearer_than_what_came_with_it(eager, mailbox):
+    """A worker that was started to notify nobody notifies nobody, whoever enqueued."""
+    lifted = carried(lifted=True)
+    with notifyguard.suppressed(reason="this worker is silent"):
+        mail.apply((ANN,), headers=lifted)
+    mail.apply((BOB,), headers=lifted)
+    assert mailbox.recipients() == [BOB]

@@ -152,7 +152,7 @@ def test_the_rest_of_a_chain_says_it_too(published):
         chain(nothing.si(), mail.si(TO), group(mail.si(TO), mail.si(TO)), mail.si(TO)).delay()
     ((_, body),) = published
     found = list(signatures(body))
-    assert len(found) == 6
+    assert len(found) >= 6  # and more in releases before 5.7
     assert all(patterns(each["options"]["headers"]) == ["ticket.*"] for each in found)
 
 

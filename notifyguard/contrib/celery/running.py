@@ -8,7 +8,6 @@ and there is nothing that could be forgotten to be set or reset.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -93,10 +92,10 @@ def _here(request: Any) -> str:
 
 def _requests(stack: list[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the tasks on the stack with their requests; a task may stand there more than once."""
-    depth: Counter[int] = Counter()
+    depth: dict[int, int] = {}
     for task in stack:
         requests = task.request_stack.stack or []
-        place = depth[id(task)]
-        depth[id(task)] += 1
+        place = depth.get(id(task), 0)
+        depth[id(task)] = place + 1
         if place < len(requests):
             yield task.name, requests[place]
