@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 
@@ -14,6 +15,9 @@ from tests.celery import brokers
 from tests.celery.brokers import RABBITMQ, REDIS
 from tests.celery.journal import WITHIN
 from tests.celery.spooled_tasks import failing, joined, linked, retried, told
+from tests.celery.spooling import Publisher, make_due
+from tests.celery.tasks import mail
+from tests.refusals import refusing
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -52,6 +56,17 @@ def spooling(full, app):
     return app
 
 
+@pytest.fixture
+def to_be_killed(worker_environment, broker):
+    """A publisher that is killed when the broker has its first task."""
+    configuration = json.dumps(broker.configuration(**CELERY))
+    started = Publisher(worker_environment, configuration, dies_after=0)
+    yield started
+    started.process.kill()
+    started.process.wait()
+    started.close()
+
+
 def other(broker):
     return f"{broker.queue}-other"
 
@@ -66,7 +81,7 @@ def publish(count):
 
 
 def test_each_kind_runs_once_under_the_id_it_was_given(spooling, worker, broker):
-    soon = {"countdown": SOON}
+    soon, before = {"countdown": SOON}, len(worker.journal.lines("ran"))
     in_chain = chain(told.si("first").set(**soon), told.si("second"))
     in_chord = chord([told.si("left").set(**soon), told.si("right").set(**soon)], joined.s())
     ids = {
@@ -92,4 +107,26 @@ def test_each_kind_runs_once_under_the_id_it_was_given(spooling, worker, broker)
     assert found["priority"][0]["priority"] == 7
     assert found["queue"][0]["queue"] == other(broker)
     assert found["retry 1"][0]["retries"] == 1
-    assert len(worker.journal.lines("ran")) == 13
+    assert len(worker.journal.lines("ran")) - before == 13
+
+
+def test_a_mail_whose_task_is_published_twice_leaves_once(
+    spooling, worker, mailbox, to_be_killed, full
+):
+    full.NOTIFYGUARD |= {"CELERY": {"consumer_timeout": WITHIN_REACH, "spool": True}}
+    given = mail.apply_async(["ann@example.com"], countdown=SOON).id
+    make_due()  # for the publisher; the worker waits for the ETA
+    to_be_killed.go()
+    to_be_killed.dies()
+    make_due()  # its lease is over
+    publish(1)
+    assert {each["state"] for each in worker.wait_for("ended", 2, id=given)} == {"SUCCESS"}
+    assert mailbox.recipients() == ["ann@example.com"]
+
+
+def test_a_retry_finds_the_broker_when_the_database_refuses_it(spooling, worker):
+    with refusing("insert", "NEW.app = 'tests'", table="notifyguard_celery_spooledtask"):
+        given = retried.delay(SOON).id
+        worker.wait_for("ran", text="retry 1", id=given)
+    assert not SpooledTask.objects.exists()
+    assert "It goes to the broker" in worker.said()

@@ -19,7 +19,7 @@ from notifyguard.contrib.celery.models import SpooledTask
 from tests.celery.messages import take_all
 from tests.celery.spooling import FAR, SPOOLING, Publisher, make_due, publish
 from tests.celery.tasks import mail, nothing
-from tests.mailbox import closed_port
+from tests.mailbox import closed_port, doorbell
 from tests.refusals import gone, refusing
 
 pytestmark = [
@@ -218,13 +218,13 @@ def test_a_table_that_was_not_migrated_is_told(spooling):
 
 
 def test_several_processes_publish_each_once(arrived, publisher):
-    given = enqueue(250)
+    given = enqueue(120)
     make_due()
     processes = [publisher(), publisher()]
     for each in processes:
         each.go()
     counts = [each.count() for each in processes]
-    assert sum(counts) == 250
+    assert sum(counts) == 120
     assert all(counts)
     assert sorted(arrived()) == sorted(given)
 
@@ -261,6 +261,22 @@ def test_a_broker_that_is_down_takes_nothing_and_nothing_is_lost(full, caplog, r
         assert {message.id for message in take_all(app, "celery")} == ids
     finally:
         app.close()
+
+
+def test_a_broker_that_hangs_is_waited_for_a_moment_and_nothing_is_lost(full, monkeypatch, caplog):
+    full.NOTIFYGUARD = SPOOLING
+    moment = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+    monkeypatch.setitem(due._TRANSPORT, "redis", moment)
+    with doorbell() as silent:
+        url = f"redis://127.0.0.1:{silent.port}/0"
+        app = celery.Celery("hangs", set_as_current=False, broker=url)
+        try:
+            app.task(idle, name="hangs.task", ignore_result=True).apply_async(**FAR)
+            assert publish() == 0
+        finally:
+            app.close()
+    assert "the broker of app 'hangs' takes no spooled task" in caplog.text
+    assert SpooledTask.objects.get().taken_by is None
 
 
 def test_a_task_that_cannot_be_published_is_put_off_and_stops_no_other(arrived, caplog):

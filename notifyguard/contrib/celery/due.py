@@ -30,7 +30,7 @@ NOW = timedelta(0)
 PUT_OFF = timedelta(minutes=5)
 """How long a task waits that the broker has refused."""
 
-PATIENCE = 10
+PATIENCE = 5
 """Seconds that a broker may take for one answer: who sweeps has mail to deliver too."""
 
 # RabbitMQ says by its confirm that it has a message; without it one that was lost on the
@@ -116,7 +116,7 @@ def _producer(app: Any) -> Iterator[Any]:
         app.connection_for_write(transport_options={**options, "max_retries": 1}) as connection,
         connection._reraise_as_library_errors(),
     ):
-        connection.ensure_connection(max_retries=1)
+        connection.ensure_connection(max_retries=1, interval_start=0)
         yield app.amqp.Producer(connection, auto_declare=False)
 
 
