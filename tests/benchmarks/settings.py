@@ -19,6 +19,8 @@ DATABASES["default"]["OPTIONS"] = (
 )
 if not os.environ.get("BENCHMARK_PAGES"):  # the admin needs more
     INSTALLED_APPS = ["notifyguard"]
+if os.environ.get("BENCHMARK_SPOOL"):
+    INSTALLED_APPS.append("notifyguard.contrib.celery")
 ALLOWED_HOSTS = ["testserver"]
 
 HOST, PORT, TIMEOUT = "127.0.0.1", int(os.environ["BENCHMARK_PORT"]), 60

@@ -25,6 +25,9 @@ logger = logging.getLogger("notifyguard")
 AT_ONCE = 100
 """Tasks that a process takes at a time."""
 
+DELETED_AT_ONCE = 20
+"""Tasks of one commit: what a kill leaves to be published again."""
+
 NOW = timedelta(0)
 
 PUT_OFF = timedelta(minutes=5)
@@ -81,16 +84,17 @@ def _publish_of(name: str, app: Any, go_on: Callable[[], bool]) -> int:
 
 def _publish(name: str, app: Any, rows: list[SpooledTask], go_on: Callable[[], bool]) -> int:
     """Publish what was taken, as far as it goes; return how many."""
-    count, left = 0, deque(rows)
+    left, sent = deque(rows), list[SpooledTask]()
     # Past half of its lease others would soon take this process for dead.
     until = time.monotonic() + spool.LEASE.total_seconds() / 2
     try:
         with _producer(app) as producer:
             while left and go_on() and time.monotonic() < until:
                 _publish_one(app, producer, left[0])
-                spool.published([left.popleft()])
-                count += 1
-                _said.discard(name)
+                sent.append(left.popleft())
+                if len(sent) % DELETED_AT_ONCE == 0:
+                    spool.published(sent[-DELETED_AT_ONCE:])
+        _said.discard(name)
     except OperationalError as error:
         _say_once(name, "notifyguard: the broker of app %r takes no spooled task: %s", name, error)
     except Refused as error:
@@ -99,8 +103,9 @@ def _publish(name: str, app: Any, rows: list[SpooledTask], go_on: Callable[[], b
         _say_once(name, text, refused.task_id, error)
         spool.give_back([refused], PUT_OFF, str(error))
     finally:
+        spool.published(sent[len(sent) // DELETED_AT_ONCE * DELETED_AT_ONCE :])
         spool.give_back(left, NOW)
-    return count
+    return len(sent)
 
 
 @contextmanager
