@@ -117,6 +117,7 @@ def _sent(task: Any) -> tuple[float, float]:
 def _fill(task: Any, count: int) -> None:
     """Have so many wait, as one that was spooled does; all are due."""
     from notifyguard.contrib.celery.models import SpooledTask
+    from tests.benchmarks.filling import settle
 
     like = SpooledTask.objects.order_by("-pk")[0]
     SpooledTask.objects.all().delete()
@@ -130,6 +131,7 @@ def _fill(task: Any, count: int) -> None:
             row.publish_at = now - timedelta(milliseconds=count - number)
             rows.append(row)
         SpooledTask.objects.bulk_create(rows)
+    settle(SpooledTask._meta.db_table)
 
 
 def _looks() -> dict[str, Callable[[], object]]:

@@ -72,14 +72,17 @@ def test_a_router_that_reads_from_a_replica_is_passed_by(mailbox, elsewhere, ano
 LEDGER = """
 class Router:
     def allow_migrate(self, db, app_label, **hints):
-        return (db == "ledger") == (app_label == "notifyguard")
+        return (db == "ledger") == app_label.startswith("notifyguard")
 default = settings.DATABASES["default"]
 settings.DATABASES["ledger"] = {{**default, "NAME": {name!r}}}
 settings.DATABASE_ROUTERS = [Router()]
 """
 ON_LEDGER = """
 from django.core.management import call_command
-call_command("migrate", "notifyguard", database="ledger", verbosity=0)
+from django.apps import apps
+for app in ("notifyguard", "notifyguard_celery"):
+    if app in apps.app_configs:
+        call_command("migrate", app, database="ledger", verbosity=0)
 settings.NOTIFYGUARD = {"DATABASE": "ledger"}
 alias = "ledger"
 from django.db import connections
@@ -125,3 +128,36 @@ def test_the_callers_transaction_is_the_one_on_the_ledgers_database(mailbox, led
     said = ledger_elsewhere(WHOSE_TRANSACTION)
     assert said == ["1", "sent", "1", "sent,queued", "sent,sent", "sent,sent"]
     assert mailbox.recipients() == ["default@example.com", "ledger@example.com"]
+
+
+SPOOLED = """
+import celery
+from django.db import transaction
+from notifyguard.contrib.celery import spool
+from notifyguard.contrib.celery.models import SpooledTask
+settings.NOTIFYGUARD["CELERY"] = {"spool": True}
+app = celery.Celery("shop", broker="redis://127.0.0.1:1/0")
+app.conf.task_ignore_result = True
+
+def far():
+    return app.send_task("shop.task", countdown=10**6).id
+
+def waiting():
+    return SpooledTask.objects.using("ledger").count()
+
+first = far()
+with transaction.atomic():  # not the ledger's: it is no part of it
+    far()
+    transaction.set_rollback(True)
+print(waiting())
+with transaction.atomic(using="ledger"):
+    far()
+    print(waiting())
+    transaction.set_rollback(True, using="ledger")
+print(waiting(), spool.remove([first]), waiting(), len(spool.listed()))
+"""
+
+
+@pytest.mark.needs("celery")
+def test_far_tasks_wait_in_the_ledgers_database(ledger_elsewhere):
+    assert ledger_elsewhere(SPOOLED) == ["2", "3", "2", "1", "1", "1"]
