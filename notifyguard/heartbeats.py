@@ -20,6 +20,7 @@ from django.db import IntegrityError
 from django.db.models import Exists, OuterRef, QuerySet
 
 from notifyguard import clock, database
+from notifyguard.exceptions import LedgerUnavailable
 from notifyguard.models import Heartbeat
 
 logger = logging.getLogger("notifyguard")
@@ -139,7 +140,7 @@ class Pulse:
         self._next = now + self._every / 2
         try:
             record(self._kind, self._name, self._every)
-        except DatabaseFailure as error:
+        except (DatabaseFailure, LedgerUnavailable) as error:
             self._say(error)
         else:
             self._failed = False
@@ -148,10 +149,10 @@ class Pulse:
         """Write down that the process ends because it was told to."""
         try:
             end(self._kind, self._name)
-        except DatabaseFailure as error:
+        except (DatabaseFailure, LedgerUnavailable) as error:
             self._say(error)
 
-    def _say(self, error: DatabaseFailure) -> None:
+    def _say(self, error: Exception) -> None:
         if not self._failed:
             self._failed = True
             logger.warning(

@@ -119,6 +119,7 @@ def test_what_cannot_be_replayed_is_refused_at_once(arguments: list[str], compla
     assert complaint in refused.stderr
 
 
+@pytest.mark.needs("sqlite")  # which is the demo's, whatever the tests' is
 @pytest.mark.needs("celery")
 @pytest.mark.needs("redis-server")
 def test_the_replays_with_celery_start_their_own_redis_and_workers() -> None:

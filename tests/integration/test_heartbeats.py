@@ -108,6 +108,12 @@ def test_a_pulse_that_cannot_be_written_is_said_once_and_breaks_nothing(full, ca
     assert f"heartbeat of sweeper {NAME} cannot be written (IntegrityError)" in said
 
 
+def test_a_pulse_for_a_ledger_that_there_is_not_breaks_nothing(full, caplog):
+    full.NOTIFYGUARD = {"IN_TESTS": "full", "DATABASE": "nowhere"}
+    Pulse(Kind.SWEEPER, NAME, 15).beat()
+    assert "(LedgerUnavailable); it will look silent" in caplog.text
+
+
 def test_status_says_who_is_heard_silent_or_ended(full):
     HeartbeatFactory(name="celery@a", heard_at=ago(seconds=12))
     HeartbeatFactory(name="celery@b", heard_at=ago(minutes=3))

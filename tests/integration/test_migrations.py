@@ -12,6 +12,7 @@ from typing import Any
 
 import django
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.mail import EmailMessage, mail_admins, send_mail
 from django.core.management import call_command
@@ -389,6 +390,11 @@ def without_tables(project):
     yield project
     failures._said.clear()
     switchboard.forget()
+
+
+def test_nothing_is_left_of_an_app_that_is_taken_out(without_tables):
+    ours = {model._meta.db_table for model in apps.get_app_config("notifyguard").get_models()}
+    assert ours.isdisjoint(connection.introspection.table_names())
 
 
 @pytest.mark.parametrize("atomic", [True, False])

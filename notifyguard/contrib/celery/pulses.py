@@ -89,8 +89,9 @@ def _add_step(sender: Any, **_: Any) -> None:
 
 
 def _at_the_end_of_a_task(task: Any, **_: Any) -> None:
-    if not task.request.is_eager and task.request.hostname and _is_wanted():
-        _pulse(task.request.hostname).beat()
+    request = task.request
+    if not request.is_eager and request.hostname and _is_wanted():
+        _pulse(request.hostname).beat()
 
 
 def _at_the_end(sender: Any, **_: Any) -> None:
