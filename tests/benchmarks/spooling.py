@@ -136,16 +136,16 @@ def _fill(task: Any, count: int) -> None:
 
 def _looks() -> dict[str, Callable[[], object]]:
     """What is asked of a full spool: by every sweep, by revoke, by the page."""
-    from notifyguard.contrib.celery import spool
+    from notifyguard.contrib.celery import spool, spooled
     from notifyguard.contrib.celery.models import SpooledTask
 
     middle = SpooledTask.objects.order_by("pk")[SpooledTask.objects.count() // 2]
-    place = spool.Place(middle.publish_at, middle.pk)
+    place = spooled.Place(middle.publish_at, middle.pk)
     return {
         "is anything due": spool.is_due,
         "revoke of what is not spooled": partial(spool.remove, [str(uuid.uuid4())]),
-        "a page of 100 from the middle": partial(spool.listed, "", place),
-        "a page of 100 of one name": partial(spool.listed, middle.name, place),
+        "a page of 100 from the middle": partial(spooled.listed, "", place),
+        "a page of 100 of one name": partial(spooled.listed, middle.name, place),
         "by stamps": lambda: list(spool.stamped()),
     }
 

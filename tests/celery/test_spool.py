@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import datetime, timedelta
 
 import celery
 import pytest
 from celery.result import GroupResult
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, transaction
 from kombu.exceptions import EncodeError
 
@@ -20,6 +22,7 @@ from tests.celery.messages import take_all
 from tests.celery.spooling import FAR, SPOOLING, Publisher, make_due, publish
 from tests.celery.tasks import mail, nothing
 from tests.mailbox import closed_port, doorbell
+from tests.operators import deed, events
 from tests.refusals import gone, refusing
 
 pytestmark = [
@@ -322,6 +325,37 @@ def test_a_sweep_publishes_too_and_so_does_the_task(arrived):
     make_due()
     assert upkeep.publish_spooled() == 1
     assert arrived() == [second]
+
+
+def test_before_notifyguard_is_taken_out_all_of_it_goes_to_the_broker(arrived, spooling, broker):
+    given = enqueue(3)
+    assert "3 tasks published; the broker holds them until they are due." in deed("publish-spooled")
+    messages = take_all(spooling, broker.queue)
+    assert sorted(message.id for message in messages) == sorted(given)
+    assert all(message.headers["eta"] for message in messages)
+    assert not SpooledTask.objects.exists()
+    assert [(event[0], event[4], event[5]) for event in events()] == [("hurry", 3, "ann")]
+
+
+def test_what_the_broker_did_not_take_is_said(spooling, monkeypatch):
+    (given,) = enqueue()
+    SpooledTask.objects.filter(task_id=given).update(message="{")
+    monkeypatch.setattr(due, "PUT_OFF", due.NOW)
+    with pytest.raises(CommandError, match="Some could not be published"):
+        deed("publish-spooled")
+
+
+@pytest.mark.filterwarnings("ignore:.*received a naive datetime")
+def test_a_project_without_time_zones_keeps_its_own_time(arrived, full):
+    full.USE_TZ, full.TIME_ZONE = False, "Europe/Berlin"
+    (given,) = enqueue()
+    row = SpooledTask.objects.get()
+    ahead = row.due_at - datetime.now()  # noqa: DTZ005  (naive is the point)
+    assert abs(ahead - timedelta(seconds=FAR["countdown"])) < timedelta(minutes=1)
+    assert due.publish_due() == 0
+    SpooledTask.objects.update(publish_at=datetime.now() - timedelta(seconds=1))  # noqa: DTZ005
+    assert due.publish_due() == 1
+    assert arrived() == [given]
 
 
 # Revoking

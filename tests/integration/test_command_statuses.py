@@ -69,6 +69,7 @@ REFUSED = [
     (("unblock", "ann@example.com", *WHY), "None of these was blocked"),
     (("reconcile", "--from-log", "no.such.log", *WHY), "no.such.log"),
     (("cancel-spooled", "some-id", *WHY), "Not in the spool: some-id"),
+    (("publish-spooled", *WHY), "No task waits for its time"),
 ]
 
 MISTYPED = [
@@ -136,6 +137,7 @@ MISTYPED = [
     (("spooled", "--limit", "0"), "whole number"),
     (("cancel-spooled", *WHY), "required: id"),
     (("cancel-spooled", "some-id"), "--reason"),
+    (("publish-spooled",), "--reason"),
 ]
 
 

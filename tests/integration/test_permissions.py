@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from notifyguard import blocked, hold, reconcile, switchboard
 from notifyguard.admin.actors import actor_of
-from notifyguard.contrib.celery import spool
+from notifyguard.contrib.celery import spooled
 from notifyguard.contrib.celery.models import SpooledTask
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
@@ -138,7 +138,12 @@ def settle(actor):
 
 
 def cancel_spooled(actor):
-    spool.cancel([SpooledTaskFactory().pk], reason="x", actor=actor)
+    spooled.cancel([SpooledTaskFactory().pk], reason="x", actor=actor)
+
+
+def hurry_spooled(actor):
+    SpooledTaskFactory()
+    spooled.hurry(reason="x", actor=actor)
 
 
 NOT_SENT = uncertain.Finding.NOT_SENT
@@ -161,6 +166,7 @@ WHO_MAY = {
     settle: {"resolver"},
     read_body: {"body reader"},
     cancel_spooled: {"canceller"},
+    hurry_spooled: {"canceller"},
 }
 DEEDS = pytest.mark.parametrize("deed", WHO_MAY, ids=lambda deed: deed.__name__)
 
@@ -207,12 +213,12 @@ def test_each_role_does_what_it_may_and_nothing_else(actor, deed, role):
         return
     with pytest.raises(NotAllowed, match=r"ann may not do this without notifyguard(_celery)?\."):
         deed(someone)
-    switches, deliveries, releases_, events, spooled = trace()
+    switches, deliveries, releases_, events, left = trace()
     assert switches in ([], [("ticket.*", "hold")])
     assert deliveries in ([], ["discarded"], ["held"], ["uncertain"])
     assert releases_ in ([], ["paused"], ["running"])
     assert events == 0
-    assert spooled == (deed is cancel_spooled)
+    assert left == (deed in (cancel_spooled, hurry_spooled))
 
 
 @DEEDS

@@ -15,7 +15,7 @@ from notifyguard.admin.asked import text_asked
 from notifyguard.admin.forms import ReasonForm
 from notifyguard.admin.pages import Pages
 from notifyguard.admin.standing import add_tab
-from notifyguard.contrib.celery import spool
+from notifyguard.contrib.celery import spool, spooled
 from notifyguard.contrib.celery.models import SpooledTask
 
 LISTED = 100
@@ -59,22 +59,22 @@ class SpooledPages(Pages):
 
     def _cancel(self, request: HttpRequest, numbers: list[int], reason: str) -> None:
         def cancel() -> str:
-            count = spool.cancel(numbers, reason=reason, actor=actor_of(request))
+            count = spooled.cancel(numbers, reason=reason, actor=actor_of(request))
             left = len(set(numbers)) - count
             return f"Cancelled: {count:,}." + f" Published meanwhile: {left:,}." * bool(left)
 
         self.done(request, cancel)
 
 
-def _found(term: str, behind: spool.Place | None) -> list[SpooledTask]:
-    return (term and spool.of_ids([term])) or spool.listed(term, behind, LISTED)
+def _found(term: str, behind: spooled.Place | None) -> list[SpooledTask]:
+    return (term and spool.of_ids([term])) or spooled.listed(term, behind, LISTED)
 
 
 def _further(term: str, last: SpooledTask) -> str:
     return urlencode({"q": term, "behind": f"{last.publish_at.isoformat()} {last.pk}"})
 
 
-def _place(text: str) -> spool.Place | None:
+def _place(text: str) -> spooled.Place | None:
     """Return the place that an address names, if it is one."""
     moment, _, number = text.rpartition(" ")
     try:
@@ -82,7 +82,7 @@ def _place(text: str) -> spool.Place | None:
     except ValueError:
         return None
     fits = (publish_at.tzinfo is not None) == settings.USE_TZ
-    return spool.Place(publish_at, int(number)) if fits and _is_number(number) else None
+    return spooled.Place(publish_at, int(number)) if fits and _is_number(number) else None
 
 
 def _is_number(text: str) -> bool:

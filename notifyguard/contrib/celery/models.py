@@ -1,4 +1,4 @@
-"""The table of the Celery integration, in the ledger's database. Who writes it: ``spool``."""
+"""The table of the Celery integration, in the ledger's database. Who writes it: ``spool`` and ``spooled``."""
 
 from __future__ import annotations
 

@@ -9,18 +9,16 @@ case once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from notifyguard import clock, database
-from notifyguard.actor import Actor, Permission
 from notifyguard.contrib.celery.models import SpooledTask
-from notifyguard.ledger import deeds, statements
+from notifyguard.ledger import statements
 
 T = TypeVar("T")
 
@@ -73,12 +71,22 @@ def remove(task_ids: Iterable[str]) -> int:
         task_ids: of Celery.
     """
     wanted = sorted({str(each) for each in task_ids})
-    return sum(database.retrying(partial(_remove, batch)) for batch in _batches(wanted))
+    return sum(database.retrying(partial(_remove, batch)) for batch in batches(wanted))
+
+
+def rows() -> QuerySet[SpooledTask, SpooledTask]:
+    """Return all that waits, in the ledger's database."""
+    return SpooledTask.objects.using(database.alias())
+
+
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield ids in such portions as fit into one statement."""
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
 def is_due() -> bool:
     """Tell whether anything is due; one cheap question, for those who ask every few seconds."""
-    first = _spool().order_by("publish_at").values_list("publish_at", flat=True).first()
+    first = rows().order_by("publish_at").values_list("publish_at", flat=True).first()
     return first is not None and first <= clock.now(database.connection())
 
 
@@ -92,94 +100,42 @@ def take(app: str, limit: int) -> list[SpooledTask]:
     return database.retrying(partial(_take, app, limit))
 
 
-def published(rows: Collection[SpooledTask]) -> None:
+def published(taken: Collection[SpooledTask]) -> None:
     """Delete what is in the broker's hands."""
-    if rows:
-        database.retrying(_ours(rows).delete)
+    if taken:
+        database.retrying(_ours(taken).delete)
 
 
-def give_back(rows: Collection[SpooledTask], wait: timedelta, note: str = "") -> None:
+def give_back(taken: Collection[SpooledTask], wait: timedelta, note: str = "") -> None:
     """Leave taken rows to whoever comes next.
 
     Args:
-        rows: that were taken.
+        taken: the rows.
         wait: how long nobody shall take them.
         note: why they could not be published; ``""`` for no reason of theirs.
     """
-    if rows:
+    if taken:
         at = clock.now(database.connection()) + wait
         change = {"publish_at": at, "taken_by": None} | ({"note": note[:500]} if note else {})
-        database.retrying(partial(_ours(rows).update, **change))
-
-
-def cancel(numbers: Collection[int], *, reason: str, actor: Actor) -> int:
-    """Take tasks out for a person; what is being published at this moment is left.
-
-    Args:
-        numbers: of the rows.
-        reason: why.
-        actor: who.
-
-    Returns:
-        How many were taken out: these never run.
-
-    Raises:
-        NotAllowed: the reason or the permission is missing; nothing was changed.
-    """
-    reason = deeds.accountable(reason, actor, Permission.CANCEL_SPOOLED)
-    return sum(
-        database.retrying(partial(_cancel, batch, reason, actor))
-        for batch in _batches(sorted(numbers))
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page of the list ended.
-
-    Attributes:
-        publish_at: of its last row.
-        number: of its last row.
-    """
-
-    publish_at: datetime
-    number: int
-
-
-def listed(name: str = "", behind: Place | None = None, most: int = 100) -> list[SpooledTask]:
-    """Return the tasks that wait, those first that are due first, without their messages.
-
-    Args:
-        name: of the tasks that are meant; ``""`` for all.
-        behind: where the page before ended.
-        most: at most so many.
-    """
-    found = _spool().defer("message").order_by("publish_at", "id")
-    if name:
-        found = found.filter(name=name)
-    if behind is not None:
-        found = found.filter(publish_at__gte=behind.publish_at).exclude(
-            publish_at=behind.publish_at, id__lte=behind.number
-        )
-    return list(found[:most])
+        database.retrying(partial(_ours(taken).update, **change))
 
 
 def of_ids(task_ids: Iterable[str]) -> list[SpooledTask]:
     """Return the rows of these tasks, without their messages."""
     wanted = set(task_ids)
-    found = _spool().defer("message").filter(task_id__in=wanted).order_by("publish_at", "id")
+    found = rows().defer("message").filter(task_id__in=wanted).order_by("publish_at", "id")
     # MariaDB takes "A" and "a" for one.
     return [row for row in found if row.task_id in wanted]
 
 
 def stamped() -> Iterator[SpooledTask]:
     """Yield all tasks that carry stamps; read from one end to the other, for want of an index."""
-    return _spool().filter(message__contains='"stamped_headers": ["').iterator(BATCH)
+    return rows().filter(message__contains='"stamped_headers": ["').iterator(BATCH)
 
 
 def overdue(apps: Collection[str], since: timedelta) -> SpooledTask | None:
     """Return a task that has been due for so long and belongs to none of these apps."""
-    due = _spool().filter(publish_at__lte=clock.now(database.connection()) - since)
+    due = rows().filter(publish_at__lte=clock.now(database.connection()) - since)
     return due.defer("message").exclude(app__in=apps).order_by("publish_at").first()
 
 
@@ -198,27 +154,7 @@ def _save(task: SpooledTask) -> None:
 
 def _remove(task_ids: Sequence[str]) -> int:
     found = [row.pk for row in of_ids(task_ids)]
-    return _spool().filter(pk__in=found).delete()[0] if found else 0
-
-
-def _cancel(numbers: Sequence[int], reason: str, actor: Actor) -> int:
-    with database.short_transaction() as connection:
-        now = clock.now(connection)
-        free = Q(taken_by=None) | Q(publish_at__lte=now)
-        found = _spool().filter(free, pk__in=numbers)
-        named = list(found.select_for_update().order_by("id").values_list("pk", "name", "task_id"))
-        count = _spool().filter(pk__in=[pk for pk, _, _ in named]).delete()[0]
-        for _, name, task_id in named:
-            deeds.record(
-                "cancel",
-                task_id,
-                reason=reason,
-                actor=actor,
-                before=f"{name}: spooled"[:200],
-                after="cancelled",
-                count=1,
-            )
-    return count
+    return rows().filter(pk__in=found).delete()[0] if found else 0
 
 
 def _take(app: str, limit: int) -> list[SpooledTask]:
@@ -226,11 +162,11 @@ def _take(app: str, limit: int) -> list[SpooledTask]:
         # Locked first so that SQLite begins by writing; elsewhere it costs nothing.
         statements.lock_generation(connection)
         now = clock.now(connection)
-        due = _spool().filter(app=app, publish_at__lte=now).order_by("publish_at")
+        due = rows().filter(app=app, publish_at__lte=now).order_by("publish_at")
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
         taken, mine = list(due[:limit]), uuid4()
-        _spool().filter(pk__in=[row.pk for row in taken]).update(
+        rows().filter(pk__in=[row.pk for row in taken]).update(
             taken_by=mine, publish_at=now + LEASE
         )
     for row in taken:
@@ -238,15 +174,7 @@ def _take(app: str, limit: int) -> list[SpooledTask]:
     return taken
 
 
-def _ours(rows: Collection[SpooledTask]) -> QuerySet[SpooledTask, SpooledTask]:
+def _ours(taken: Collection[SpooledTask]) -> QuerySet[SpooledTask, SpooledTask]:
     """Return those of the taken rows that nobody else has taken since."""
-    takers = {row.taken_by for row in rows}
-    return _spool().filter(pk__in=[row.pk for row in rows], taken_by__in=takers)
-
-
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
-
-
-def _spool() -> QuerySet[SpooledTask, SpooledTask]:
-    return SpooledTask.objects.using(database.alias())
+    takers = {row.taken_by for row in taken}
+    return rows().filter(pk__in=[row.pk for row in taken], taken_by__in=takers)

@@ -1,4 +1,4 @@
-"""Tasks that wait for their time in the database: ``spooled``, ``cancel-spooled``."""
+"""Tasks that wait for their time: ``spooled``, ``cancel-spooled``, ``publish-spooled``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from notifyguard import clock, database
-from notifyguard.contrib.celery import spool
+from notifyguard.contrib.celery import due, spool, spooled
 from notifyguard.contrib.celery.models import SpooledTask
 from notifyguard.management.subcommands.subcommand import (
     Options,
@@ -34,7 +34,7 @@ def _add_spooled(parser: ArgumentParser) -> None:
 
 
 def _spooled(terminal: Terminal, options: Options) -> None:
-    found = spool.listed(options["task"] or "", most=options["limit"] + 1)
+    found = spooled.listed(options["task"] or "", most=options["limit"] + 1)
     shown = found[: options["limit"]]
     if options["json"]:
         terminal.write_json([_facts(each) for each in shown])
@@ -70,13 +70,26 @@ def _cancel(terminal: Terminal, options: Options) -> None:
     if unknown:
         text = f"Not in the spool: {', '.join(sorted(unknown))}. Nothing was changed."
         raise CommandError(f"{text} What is in the broker is taken back by revoke.")
-    count = spool.cancel([row.pk for row in found], **why_and_who(options))
+    count = spooled.cancel([row.pk for row in found], **why_and_who(options))
     terminal.say(f"{number(count, 'task')} cancelled; they never run.")
     if left := len(found) - count:
         raise CommandError(f"{number(left, 'task')} left: they are being published this moment.")
 
 
+def _publish(terminal: Terminal, options: Options) -> None:
+    count = spooled.hurry(**why_and_who(options))
+    if not count:
+        raise CommandError("No task waits for its time; nothing was changed.")
+    published = due.publish_due()
+    terminal.say(
+        f"{number(published, 'task')} published; the broker holds them until they are due."
+    )
+    if spool.is_due():
+        raise CommandError("Some could not be published; the log says why. They are tried again.")
+
+
 SUBCOMMANDS = (
     Subcommand("spooled", "show which tasks wait for their time", _add_spooled, _spooled),
     Subcommand("cancel-spooled", "take tasks back that wait", _add_cancel, _cancel),
+    Subcommand("publish-spooled", "publish all that wait at once", ask_why_and_who, _publish),
 )
