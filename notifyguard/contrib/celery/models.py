@@ -1,4 +1,4 @@
-"""The table of the Celery integration, in the ledger's database. Who writes it: ``spool`` and ``spooled``."""
+"""The table of the Celery integration. Who writes it: ``spool`` and ``spooled``, nobody else."""
 
 from __future__ import annotations
 
