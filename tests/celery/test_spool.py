@@ -250,6 +250,19 @@ def test_who_dies_between_publishing_and_deleting_leaves_it_to_the_next(arrived,
     assert publish() == 0
 
 
+def test_who_comes_back_after_its_lease_harms_nobody(spooling):
+    enqueue()
+    make_due()
+    slow = spool.take("tests", 1)
+    make_due()
+    quick = spool.take("tests", 1)
+    spool.published(slow)
+    spool.give_back(slow, due.NOW)
+    assert SpooledTask.objects.get().taken_by == quick[0].taken_by
+    spool.published(quick)
+    assert not SpooledTask.objects.exists()
+
+
 def test_a_broker_that_is_down_takes_nothing_and_nothing_is_lost(full, caplog, redis):
     full.NOTIFYGUARD = SPOOLING
     app = celery.Celery("down", set_as_current=False, broker=f"redis://127.0.0.1:{closed_port()}/0")

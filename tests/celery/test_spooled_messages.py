@@ -225,3 +225,19 @@ def test_a_group_whose_tasks_are_far_is_whole(full, app, broker):
     messages = take_all(app, broker.queue)
     assert {message.id for message in messages} == {each.id for each in result}
     assert {message.headers["group"] for message in messages} == {result.id}
+
+
+def test_what_the_broker_says_no_to_stays(full, app, broker):
+    """RabbitMQ says so by its confirm alone; without one it would be gone."""
+    if broker.name != "rabbitmq":
+        pytest.skip("Redis has no queue that refuses")
+    full.NOTIFYGUARD = {"IN_TESTS": "full", "CELERY": {"spool": True}}
+    limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    queue = Queue(f"{broker.queue}-full", queue_arguments=limits, expires=600.0)
+    given = [nothing.apply_async(eta=ETA, queue=queue).id for _ in range(2)]
+    SpooledTask.objects.update(publish_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert due.publish_due() == 1
+    assert [message.id for message in take_all(app, queue.name)] == given[:1]
+    (left,) = SpooledTask.objects.all()
+    assert left.task_id == given[1]
+    assert "MessageNacked" in left.note
