@@ -43,7 +43,7 @@ class SpoolingProducer:
         self._keep = partial(
             spool.keep,
             app=app.main or "",
-            task_id=properties["correlation_id"],
+            task_id=str(properties.get("correlation_id") or self._headers.get("id")),
             name=name,
             due_at=due_at,
             call_site=call_site,
@@ -53,19 +53,14 @@ class SpoolingProducer:
         return getattr(self._producer, name)
 
     def publish(self, body: Any, **options: Any) -> Any:
-        """Keep the task; if that fails, hand it to the broker: far is better than lost."""
-        if options.get("headers") is not self._headers:
-            return self._publish_event(body, options)
-        if _kept(partial(self._keep), body, options):
+        """Keep the task; if that fails, hand it to the broker: far is better than lost.
+
+        An event that tells monitors of it goes its own way; where no broker is, Celery keeps it.
+        """
+        is_the_task = options.get("headers") is self._headers
+        if is_the_task and _kept(self._keep, body, options):
             return None
         return self._producer.publish(body, **options)
-
-    def _publish_event(self, body: Any, options: dict[str, Any]) -> Any:
-        """Tell monitors of the task; it is safe already, and needs no broker."""
-        try:
-            return self._producer.publish(body, **options)
-        except Exception as error:  # what a broker that is down raises, each transport its own
-            logger.warning("notifyguard: no event of a spooled task was sent: %r", error)
 
 
 def _kept(keep: Callable[..., None], body: Any, options: dict[str, Any]) -> bool:
@@ -73,7 +68,7 @@ def _kept(keep: Callable[..., None], body: Any, options: dict[str, Any]) -> bool
     try:
         message = envelope.written(body, options)
         loop.run(lambda: keep(message=message))
-    except (DatabaseFailure, LedgerUnavailable, TypeError, ValueError) as error:
+    except (DatabaseFailure, LedgerUnavailable, TypeError, ValueError, OverflowError) as error:
         if not _failing:
             _failing = True
             # The first line names the fault; those after it show the row.
