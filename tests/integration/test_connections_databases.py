@@ -133,7 +133,7 @@ def test_the_callers_transaction_is_the_one_on_the_ledgers_database(mailbox, led
 SPOOLED = """
 import celery
 from django.db import transaction
-from notifyguard.contrib.celery import spool
+from notifyguard.contrib.celery import spool, spooled
 from notifyguard.contrib.celery.models import SpooledTask
 settings.NOTIFYGUARD["CELERY"] = {"spool": True}
 app = celery.Celery("shop", broker="redis://127.0.0.1:1/0")
@@ -154,7 +154,7 @@ with transaction.atomic(using="ledger"):
     far()
     print(waiting())
     transaction.set_rollback(True, using="ledger")
-print(waiting(), spool.remove([first]), waiting(), len(spool.listed()))
+print(waiting(), spool.remove([first]), waiting(), len(spooled.listed()))
 """
 
 

@@ -387,7 +387,8 @@ def test_a_counter_that_is_used_while_it_is_pruned_stays(mailbox, limited):
     limited(limits=["1/hour"])
     letter(ANN).send()
     let_time_pass(days=8)
-    (entries, counters) = retention.parts()[-2:]
+    parts = {part.name: part for part in retention.parts()}
+    entries, counters = parts["limit entries"], parts["limit counters"]
     sum(entries.prune())
     found = list(counters.rows.values_list("pk", flat=True))
     assert len(found) == 1

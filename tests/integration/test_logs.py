@@ -167,7 +167,7 @@ def a_rule_breaks(settings):
 LINES = {
     the_server_refuses_what_the_sweeper_sends: "could not deliver dispatch",
     the_database_refuses_what_the_sweeper_marks: "could not deliver dispatch",
-    a_stored_message_is_damaged: "cannot be restored",
+    a_stored_message_is_damaged: "cannot be delivered",
     the_server_refuses_what_is_sent_on_commit: "SMTPRecipientsRefused",
     the_database_refuses_what_is_sent_on_commit: "failed: ",
     the_database_refuses_the_confirm: "could not confirm",
