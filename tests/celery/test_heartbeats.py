@@ -42,11 +42,16 @@ def is_silent() -> bool:
 
 
 @pytest.mark.parametrize(
-    "pool",
-    ["threads", "solo", pytest.param("gevent", marks=pytest.mark.needs("gevent"))],
+    ("pool", "options"),
+    [
+        ("threads", ()),
+        ("solo", ()),
+        ("prefork", ("--autoscale", "2,0")),  # no process while there is nothing to do
+        pytest.param("gevent", (), marks=pytest.mark.needs("gevent")),
+    ],
 )
-def test_a_worker_is_heard_and_says_that_it_ends(full, app, run_worker, pool):
-    with run_worker(pool=pool, notifyguard=OFTEN) as worker:
+def test_a_worker_is_heard_and_says_that_it_ends(full, app, run_worker, pool, options):
+    with run_worker(pool=pool, options=options, notifyguard=OFTEN) as worker:
         wait_until(is_heard)
         (first,) = heartbeats.heard()
         wait_until(lambda: heartbeats.heard()[0].heard_at > first.heard_at)

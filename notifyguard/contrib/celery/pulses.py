@@ -47,6 +47,10 @@ class PoolPulse(bootsteps.StartStopStep):  # type: ignore[misc] # the library ha
         self._timers = []
 
     def _tick(self, consumer: Any) -> None:
+        if not consumer.pool.num_processes:
+            # Scaled down to none while there is nothing to do: there is nothing that could hang.
+            beat(consumer.hostname)
+            return
         # A pool that hangs is not given one pulse after the other to work off later.
         if self._waited and self._waited < PATIENCE:
             self._waited += 1
@@ -75,7 +79,7 @@ def install() -> None:
 
 
 def beat(worker: str) -> None:
-    """Write a heartbeat of a worker, in a process of its pool and between two tasks."""
+    """Write a heartbeat of a worker, in a process of its pool, between two tasks."""
     if not _is_wanted():
         return
     _pulse(worker).beat()
