@@ -10,7 +10,6 @@ from kombu import Exchange
 
 from notifyguard import conf
 from notifyguard.channels import inference
-from notifyguard.contrib.celery import lateness
 from notifyguard.contrib.celery.reach import Reach, reach_of
 from notifyguard.contrib.celery.spooling import SpoolingProducer
 from notifyguard.gate import light
@@ -24,7 +23,12 @@ _reported: set[tuple[str, str]] = set()
 
 
 def producer_for(
-    app: Any, producer: Any, name: str, message: Any, exchange: str | Exchange | None
+    app: Any,
+    producer: Any,
+    name: str,
+    message: Any,
+    due_at: datetime,
+    exchange: str | Exchange | None,
 ) -> Any:
     """Return what a task is published with: one that spools it, if it is far and meant to be.
 
@@ -33,10 +37,10 @@ def producer_for(
         producer: of kombu, that Celery would use.
         name: of the task.
         message: Celery's tuple of headers, properties, body and event.
+        due_at: its ETA, with its time zone.
         exchange: where it goes.
     """
-    due_at = lateness.eta_of(message, app.timezone)
-    if due_at is None or light.applies(conf.current()) or _is_delayed_by_rabbitmq(exchange):
+    if light.applies(conf.current()) or _is_delayed_by_rabbitmq(exchange):
         return producer
     reach = reach_of(producer.connection)
     if reach is None or due_at - datetime.now(UTC) <= reach.far:

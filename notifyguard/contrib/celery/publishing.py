@@ -31,10 +31,13 @@ def publish(
     """
     if conf.current().mode != "bypass":
         headers = dict(options.get("headers") or {})
-        said = _said(amqp, name, message, headers.get(HEADER))
+        eta = lateness.eta_of(message, amqp.app.timezone)
+        said = _said(name, message, eta, headers.get(HEADER))
         options["headers"] = headers | {HEADER: header.written(said)}
         message = message._replace(body=embedding.body_with(message.body, said))
-        producer = far.producer_for(amqp.app, producer, name, message, options.get("exchange"))
+        if eta is not None:
+            exchange = options.get("exchange")
+            producer = far.producer_for(amqp.app, producer, name, message, eta, exchange)
     return send(producer, name, message, **options)
 
 
@@ -44,13 +47,12 @@ def is_beat(**_: Any) -> None:
     _in_beat = True
 
 
-def _said(amqp: Any, name: str, message: Any, carried: object) -> Said:
+def _said(name: str, message: Any, eta: datetime | None, carried: object) -> Said:
     now = datetime.now(UTC)
     ambient = context.current()
     said = header.said_by(ambient, _origin(ambient), now)
     if carried is not None:
         said = header.joined(header.read(carried), said)
-    eta = lateness.eta_of(message, amqp.app.timezone)
     due = lateness.due(name, _id(message), eta, ambient.task, now)
     return replace(said, due_at=due.at, behind=due.behind)
 
