@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from traceback import format_tb
@@ -40,11 +40,17 @@ __all__ = [
 logger = logging.getLogger("notifyguard")
 
 DEFAULT = (
-    Rule("suppressed", suppressed, optional=False),
-    Rule("switch", switches, optional=False, asked_again=True),
-    Rule("blocked", blocked, optional=False, asked_again=True),
-    Rule("allow_recipients", allow_recipients, optional=False, on_error="hold", asked_again=True),
-    Rule("stale", stale, asked_again=True),
+    Rule("suppressed", suppressed, optional=False, looks_at_message=False),
+    Rule("switch", switches, optional=False, asked_again=True, looks_at_message=False),
+    Rule("blocked", blocked, optional=False, asked_again=True, looks_at_message=False),
+    Rule(
+        *("allow_recipients", allow_recipients),
+        optional=False,
+        on_error="hold",
+        asked_again=True,
+        looks_at_message=False,
+    ),
+    Rule("stale", stale, asked_again=True, looks_at_message=False),
     Rule("missed", missed, asked_again=True),
     Rule("blank", blank),
     Rule("visible_recipients", visible_recipients),
@@ -58,8 +64,7 @@ broken: Counter[str] = Counter()
 
 def decide(candidate: Candidate) -> Decision | None:
     """Ask the rules in order; return the first decision that stops, else the first report."""
-    settings = candidate.settings
-    return _first(_rules(settings.extra_rules, settings.disabled_rules), candidate)
+    return _first(_rules_for(candidate), candidate)
 
 
 def decide_early(candidate: Candidate) -> Decision | None:
@@ -68,8 +73,7 @@ def decide_early(candidate: Candidate) -> Decision | None:
     The others are asked when it is due: what a switch stops today is not stopped
     for next week, and what it stops then is.
     """
-    rules = _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
-    return _first(tuple(rule for rule in rules if not rule.asked_again), candidate)
+    return _first((rule for rule in _rules_for(candidate) if not rule.asked_again), candidate)
 
 
 def decide_again(candidate: Candidate) -> Decision | None:
@@ -78,17 +82,19 @@ def decide_again(candidate: Candidate) -> Decision | None:
     The others had their say when it was kept: what a person has released from
     them is not held by them again.
     """
-    rules = _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
-    return _first(tuple(rule for rule in rules if rule.asked_again), candidate)
+    return _first((rule for rule in _rules_for(candidate) if rule.asked_again), candidate)
 
 
 def decide_unseen(candidate: Candidate) -> Decision | None:
-    """Ask about what is sent by other means the rules that have no message to look at."""
-    rules = _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
-    return _first(tuple(rule for rule in rules if rule.name in _UNSEEN), candidate)
+    """Ask about what is sent by other means the rules that need no message to look at."""
+    return _first((rule for rule in _rules_for(candidate) if not rule.looks_at_message), candidate)
 
 
-def _first(rules: tuple[Rule, ...], candidate: Candidate) -> Decision | None:
+def _rules_for(candidate: Candidate) -> tuple[Rule, ...]:
+    return _rules(candidate.settings.extra_rules, candidate.settings.disabled_rules)
+
+
+def _first(rules: Iterable[Rule], candidate: Candidate) -> Decision | None:
     switched = candidate.settings.for_type(candidate.type).rules
     report = None
     for rule in rules:
@@ -105,7 +111,6 @@ def _first(rules: tuple[Rule, ...], candidate: Candidate) -> Decision | None:
     return report
 
 
-_UNSEEN = ("suppressed", "switch", "blocked", "allow_recipients", "stale")
 _SENDING = {"report": Sending.OPEN, "hold": Sending.HOLD}
 
 

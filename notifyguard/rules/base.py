@@ -64,6 +64,7 @@ class Rule:
             for mail that a person waits for; ``"hold"`` holds that too.
         asked_again: time changes its answer, so it is asked again when what was
             kept is about to leave.
+        looks_at_message: what is sent by other means than mail has none; it is not asked there.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Rule:
     action: Action | None = None
     on_error: OnError = "hold_but_critical"
     asked_again: bool = False
+    looks_at_message: bool = True
