@@ -13,9 +13,9 @@ import pytest
 from django.db import connection
 
 from tests import services
-from tests.integration.conftest import full, mail_server, mailbox
+from tests.integration.conftest import full, mail_server, mailbox, three_due
 
-__all__ = ["full", "mail_server", "mailbox"]
+__all__ = ["full", "mail_server", "mailbox", "three_due"]
 
 if services.missing("celery"):
     collect_ignore_glob = ["*"]

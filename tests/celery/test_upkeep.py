@@ -13,15 +13,12 @@ from celery import signals
 from celery.beat import Scheduler
 from django.utils import timezone
 
-from notifyguard import context, heartbeats, switchboard
-from notifyguard.actor import unrestricted
+from notifyguard import context, heartbeats
 from notifyguard.contrib.celery import beat_schedule, pulses
 from notifyguard.contrib.celery import tasks as upkeep
-from notifyguard.decision import Sending
 from tests.celery import tasks
 from tests.factories import DeliveryFactory
-from tests.mailbox import letter, states
-from tests.operators import deed
+from tests.mailbox import states
 from tests.smtp import PROJECT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs("celery")]
@@ -39,16 +36,6 @@ class Ended:
 
 def names() -> dict[str, str]:
     return {each.name: each.state for each in heartbeats.heard()}
-
-
-@pytest.fixture
-def three_due(mailbox):
-    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
-    for _ in range(3):
-        letter().send()
-    switchboard.clear_switch("*", reason="x", actor=unrestricted("ann"))
-    deed("release", "--yes", "--later")
-    return mailbox
 
 
 def test_a_sweep_delivers_what_is_due_and_is_heard(three_due):

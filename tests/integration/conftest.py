@@ -10,9 +10,12 @@ import pytest
 from django.contrib.auth.models import Permission
 
 from notifyguard import switchboard
+from notifyguard.actor import unrestricted
+from notifyguard.decision import Sending
 from notifyguard.gate import late
 from tests.factories import UserFactory
-from tests.mailbox import Mailbox, use_server
+from tests.mailbox import Mailbox, letter, use_server
+from tests.operators import deed
 from tests.smtp import PROJECT, running_sink
 
 SCRIPT = """
@@ -58,6 +61,17 @@ def mailbox(mail_server, full):
     use_server(full, mail_server.port)
     switchboard.board(fresh=True)  # a flush emptied the tables; migrations would have filled them
     return Mailbox(mail_server, len(mail_server.accepted()))
+
+
+@pytest.fixture
+def three_due(mailbox):
+    """Three messages that were released and wait for a sweeper."""
+    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
+    for _ in range(3):
+        letter().send()
+    switchboard.clear_switch("*", reason="x", actor=unrestricted("ann"))
+    deed("release", "--yes", "--later")
+    return mailbox
 
 
 @pytest.fixture

@@ -15,15 +15,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifyguard import hold, sweeper, switchboard
-from notifyguard.actor import unrestricted
+from notifyguard import hold, sweeper
 from notifyguard.channels.freezing import freeze
-from notifyguard.decision import Sending, State
+from notifyguard.decision import State
 from notifyguard.ledger import retention
 from notifyguard.models import Claim, Delivery, FrozenContent, FrozenMessage
 from tests.factories import ClaimFactory, DeliveryFactory, RichMessageFactory
-from tests.mailbox import letter, states
-from tests.operators import deed, events, operate
+from tests.mailbox import states
+from tests.operators import events, operate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,17 +38,6 @@ def delivery(**more):
 def frozen(**more):
     message: Any = RichMessageFactory(**more)
     return freeze(message)
-
-
-@pytest.fixture
-def three_due(mailbox):
-    """Three messages that were released and wait for a sweeper."""
-    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
-    for _ in range(3):
-        letter().send()
-    switchboard.clear_switch("*", reason="x", actor=unrestricted("ann"))
-    deed("release", "--yes", "--later")
-    return mailbox
 
 
 def test_sweep_delivers_what_is_due_and_says_so(three_due):

@@ -7,11 +7,9 @@ import logging
 import pytest
 from django.db import DatabaseError
 
-from notifyguard import sweeper, switchboard
-from notifyguard.actor import unrestricted
-from notifyguard.decision import Sending
-from tests.mailbox import letter, states
-from tests.operators import deed, operate
+from notifyguard import sweeper
+from tests.mailbox import states
+from tests.operators import operate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,16 +19,6 @@ def chores(monkeypatch):
     """No chores but those of the test; none has failed yet."""
     monkeypatch.setattr(sweeper, "_chores", {})
     monkeypatch.setattr(sweeper, "_failing", set())
-
-
-@pytest.fixture
-def three_due(mailbox):
-    """Three messages that were released and wait for a sweeper."""
-    switchboard.set_switch("*", Sending.HOLD, reason="x", actor=unrestricted("ann"))
-    for _ in range(3):
-        letter().send()
-    switchboard.clear_switch("*", reason="x", actor=unrestricted("ann"))
-    deed("release", "--yes", "--later")
 
 
 def failing(error):
