@@ -21,8 +21,7 @@ import pytest
 
 from example_project.demo import incident_d
 from example_project.demo.screen import Bar
-from example_project.demo.sites import fill, running_site
-from tests.acceptance.databases import database_of_its_own
+from tests.acceptance.sites import filled_site
 from tests.services import DATABASES
 
 
@@ -31,17 +30,12 @@ def main() -> int:
     # Whoever ends this process must not leave its workers and its database behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.environ["NOTIFYGUARD_DB"] = options.db
-    name = f"notifyguard_example_{os.getpid()}"
     began = time.monotonic()
     with (
         TemporaryDirectory(prefix="notifyguard-acceptance-") as scratch,
         pytest.MonkeyPatch.context() as patch,
-        database_of_its_own(name, patch) as database,
-        running_site(
-            Path(scratch), guarded=True, database=options.db, database_name=database
-        ) as site,
+        filled_site(Path(scratch), patch, guarded=True) as site,
     ):
-        fill([site], tickets=1, newsletters=1)
         bar = Bar(sys.stderr, "worked off")
         result = incident_d.replay(site, options.slips, bar, options.workers, options.kills)
     for label, figure in asdict(result).items():

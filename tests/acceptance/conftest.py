@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +10,8 @@ import pytest
 
 from example_project.demo.broker import Broker, forgotten
 from example_project.demo.redis import running_redis
-from example_project.demo.sites import Site, fill, running_site
-from tests.acceptance.databases import database_of_its_own
-from tests.services import chosen_database
+from example_project.demo.sites import Site
+from tests.acceptance.sites import filled_site
 
 OpenSite = Callable[..., Site]
 
@@ -32,18 +29,8 @@ def open_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenS
     with ExitStack() as stack:
 
         def opened(guarded: bool, broker: Broker | None = None, **amounts: int) -> Site:
-            unique = f"notifyguard_example_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-            name = stack.enter_context(database_of_its_own(unique, monkeypatch))
-            running = running_site(
-                tmp_path,
-                guarded=guarded,
-                database=chosen_database(),
-                database_name=name,
-                broker=broker,
-            )
-            site = stack.enter_context(running)
-            fill([site], **({"tickets": 1, "newsletters": 1} | amounts))
-            return site
+            site = filled_site(tmp_path, monkeypatch, guarded=guarded, broker=broker, **amounts)
+            return stack.enter_context(site)
 
         yield opened
 

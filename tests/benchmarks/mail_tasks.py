@@ -22,8 +22,8 @@ import pytest
 from example_project.demo.broker import Broker, forgotten
 from example_project.demo.celery_workers import celery_worker, finish, wait_until_worked_off
 from example_project.demo.redis import running_redis
-from example_project.demo.sites import Site, fill, running_site
-from tests.acceptance.databases import database_of_its_own
+from example_project.demo.sites import Site
+from tests.acceptance.sites import filled_site
 from tests.proof.stage import Progress
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def main() -> int:
     with TemporaryDirectory() as scratch, ExitStack() as stack:
         url = stack.enter_context(running_redis(None))
         sites = {
-            guarded: stack.enter_context(_site(Path(scratch), url, options, guarded))
+            guarded: stack.enter_context(_site(Path(scratch), url, options.count, guarded=guarded))
             for guarded in rates
         }
         for number in range(2 * options.rounds):
@@ -66,17 +66,12 @@ def main() -> int:
 
 
 @contextmanager
-def _site(scratch: Path, url: str, options: argparse.Namespace, guarded: bool) -> Iterator[Site]:
-    name = f"notifyguard_benchmark_{os.getpid()}_{'with' if guarded else 'without'}"
+def _site(scratch: Path, url: str, count: int, *, guarded: bool) -> Iterator[Site]:
     with (
         pytest.MonkeyPatch.context() as patch,
-        database_of_its_own(name, patch) as database,
         forgotten(Broker(url)) as broker,
-        running_site(
-            scratch, guarded=guarded, database=options.db, database_name=database, broker=broker
-        ) as site,
+        filled_site(scratch, patch, guarded=guarded, broker=broker, tickets=count) as site,
     ):
-        fill([site], tickets=options.count, newsletters=1)
         yield site
 
 
