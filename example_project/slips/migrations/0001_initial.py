@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("worker", models.CharField(blank=True, db_index=True, default="", max_length=20)),
+                ("worker", models.CharField(blank=True, default="", max_length=20)),
                 ("done", models.BooleanField(default=False)),
                 (
                     "slip",
@@ -44,5 +44,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["worker", "done", "id"], name="slips_job_waiting"),
+                ],
+            },
         ),
     ]
