@@ -69,8 +69,12 @@ def add_next_issue() -> None:
 
 
 def add_slips(count: int) -> None:
-    """Publish so many slips, each as often as the platform of the incident did."""
+    """Publish so many slips, each as often as the platform of the incident did.
+
+    The copies stand as far apart as a worker takes jobs ahead: several workers get one each.
+    """
     from example_project.slips.models import Job, Slip
+    from example_project.slips.queue import PREFETCHED
 
     slips = Slip.objects.bulk_create(
         (
@@ -80,7 +84,13 @@ def add_slips(count: int) -> None:
         batch_size=1_000,
     )
     Job.objects.bulk_create(
-        (Job(slip=slip) for slip in slips for _ in range(PUBLISHED)), batch_size=1_000
+        (
+            Job(slip=slip)
+            for start in range(0, count, PREFETCHED)
+            for _ in range(PUBLISHED)
+            for slip in slips[start : start + PREFETCHED]
+        ),
+        batch_size=1_000,
     )
 
 
