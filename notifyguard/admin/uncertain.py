@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from django import forms
@@ -61,11 +62,12 @@ class UncertainPages(Pages):
     def uncertain(self, request: HttpRequest) -> HttpResponse:
         """Show them; take what was found out."""
         choice = _choice(request)
-        found = list(uncertain.chosen(choice))
+        count = uncertain.count(choice)
         ticked = set(request.POST.getlist("id"))
-        form = ResolveForm(request.POST or None, count=len(found))
+        form = ResolveForm(request.POST or None, count=count)
         if form.is_valid():
-            meant = [row for row in found if form.cleaned_data["count"] or str(row.id) in ticked]
+            everything, found = form.cleaned_data["count"], uncertain.chosen(choice)
+            meant = [row for row in found if everything or str(row.id) in ticked]
             if meant:
                 self._resolve(request, choice, meant, form)
                 return self.to("uncertain", query=request.GET.urlencode())
@@ -76,9 +78,9 @@ class UncertainPages(Pages):
             "Uncertain",
             form=form,
             choice=choice,
-            found=found[:SHOWN],
+            found=list(islice(uncertain.chosen(choice), SHOWN)),
             ticked=ticked,
-            count=len(found),
+            count=count,
         )
 
     def _resolve(
