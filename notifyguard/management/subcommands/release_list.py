@@ -16,7 +16,7 @@ from notifyguard.management.subcommands.subcommand import (
     positive,
 )
 from notifyguard.management.subcommands.terminal import Terminal, age
-from notifyguard.management.subcommands.working_off import facts, how_to_go_on
+from notifyguard.management.subcommands.working_off import facts, how_to_go_on, progress_of
 
 SHOWN = 20
 """Releases that are shown when nobody names a limit."""
@@ -29,7 +29,7 @@ def show_unfinished(terminal: Terminal, found: Sequence[Mapping[str, Any]]) -> N
         terminal.table(
             ("release", "state", "let go", "of", "what", "why it rests"),
             [
-                (each["release"], each["state"], each["let_go"], each["meant"], each["what"],
+                (each["release"], each["state"], each["let_go"], each["meant"], each["subject"],
                  each["note"])
                 for each in found
             ],
@@ -39,17 +39,7 @@ def show_unfinished(terminal: Terminal, found: Sequence[Mapping[str, Any]]) -> N
 
 def unfinished() -> list[dict[str, Any]]:
     """Return the facts of each release that still has something to let go."""
-    return [
-        {
-            "release": each.pk,
-            "state": progress.standing(each),
-            "let_go": each.let_go,
-            "meant": each.meant,
-            "what": each.subject,
-            "note": each.note,
-        }
-        for each in progress.unfinished()
-    ]
+    return [progress_of(each) for each in progress.unfinished()]
 
 
 def _add_releases(parser: ArgumentParser) -> None:

@@ -125,7 +125,15 @@ class Work:
 
 
 def facts(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return how a release stands, for scripts."""
+    """Return how a release stands and what became of its deliveries, for scripts."""
+    listed = [
+        {"state": each.state, "rule": each.rule, "deliveries": each.deliveries} for each in outcomes
+    ]
+    return progress_of(release) | {"outcomes": listed}
+
+
+def progress_of(release: Release) -> dict[str, Any]:
+    """Return what was released, by whom, and how far it is."""
     return {
         "release": release.pk,
         "state": releases.standing(release),
@@ -141,10 +149,6 @@ def facts(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "folded": release.folded,
         "left": release.left,
         "note": release.note,
-        "outcomes": [
-            {"state": each.state, "rule": each.rule, "deliveries": each.deliveries}
-            for each in outcomes
-        ],
     }
 
 
