@@ -60,7 +60,9 @@ def tests(arguments: Sequence[str]) -> int:
         return 1
     results = ROOT / ".tox" / "junit"
     shutil.rmtree(results, ignore_errors=True)
-    tox = [_environment("tests", "tox>=4.25"), "-m", "tox"]
+    tox = [_environment("tests", "tox>=4.25", "tox-uv>=1.20"), "-m", "tox"]
+    # Environments are found a Python by its name: this one's is python3.13, wherever it lies.
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     chosen = ["--colored", "no", "-e", ",".join(environments)]
     # Installing two at a time halves the wait; the tests then have the machine for themselves.
     if status := subprocess.call([*tox, "run-parallel", "--notest", "--parallel", "2", *chosen]):
