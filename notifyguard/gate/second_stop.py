@@ -1,8 +1,9 @@
 """The second stop: a message that was judged and comes out of a queue or a thread.
 
-It was counted and recorded when it was judged. Only the switches and the blocked
-addresses are asked again, and whether it has left already; what they stop now is kept,
-whatever the queue makes of its own row. Then it is marked and confirmed like any other.
+It was counted and recorded when it was judged. Only what a person has set is asked again
+(the switches, the blocked addresses, ``ALLOW_RECIPIENTS``), and whether it has left already;
+what they stop now is kept, whatever the queue makes of its own row. Then it is marked and
+confirmed like any other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from notifyguard.gate import blocking, failures, handover, late
 from notifyguard.gate.arrival import Arrival
 from notifyguard.gate.returned import combined
 from notifyguard.ledger import StaleBoard
-from notifyguard.rules.blocked import blocked
+from notifyguard.rules import decide_on_people
 from notifyguard.switchboard import Board, Ruling
 
 
@@ -84,7 +85,7 @@ def _hand_over(arrival: Arrival, board: Board) -> Any:
         elif arrival.is_forgotten:
             arrival.keep(_FORGOTTEN, case.passing, board)
         if case.passing:
-            _keep_blocked(arrival, board)
+            _keep_from_people(arrival, board)
         if case.passing and arrival.prepare(case):
             marked = arrival.mark(board)
             lost = [entry for entry in case.passing if entry not in marked]
@@ -100,10 +101,11 @@ def _keep(arrival: Arrival, ruling: Ruling, board: Board) -> int:
     return 0
 
 
-def _keep_blocked(arrival: Arrival, board: Board) -> None:
+def _keep_from_people(arrival: Arrival, board: Board) -> None:
+    """Keep what is for people who may not be written to: blocked, or beyond a staging site."""
     case = arrival.case
     blocking.look([case], board)
-    for decision, entries in case.stopped_by(blocked, board).items():
+    for decision, entries in case.stopped_by(decide_on_people, board).items():
         arrival.keep(decision, entries, board)
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "decide",
     "decide_again",
     "decide_early",
+    "decide_on_people",
     "decide_unseen",
 ]
 
@@ -85,6 +86,14 @@ def decide_again(candidate: Candidate) -> Decision | None:
     return _first((rule for rule in _rules_for(candidate) if rule.asked_again), candidate)
 
 
+def decide_on_people(candidate: Candidate) -> Decision | None:
+    """Ask, when it comes back from a queue, only who may be written to now.
+
+    The queue may have been copied with its database to a staging site.
+    """
+    return _first((rule for rule in _rules_for(candidate) if rule.name in _ON_PEOPLE), candidate)
+
+
 def decide_unseen(candidate: Candidate) -> Decision | None:
     """Ask about what is sent by other means the rules that need no message to look at."""
     return _first((rule for rule in _rules_for(candidate) if not rule.looks_at_message), candidate)
@@ -111,6 +120,7 @@ def _first(rules: Iterable[Rule], candidate: Candidate) -> Decision | None:
     return report
 
 
+_ON_PEOPLE = ("blocked", "allow_recipients")
 _SENDING = {"report": Sending.OPEN, "hold": Sending.HOLD}
 
 

@@ -139,6 +139,17 @@ def test_when_all_are_blocked_meanwhile_nothing_leaves(queue, mailbox):
     assert states() == ["discarded"]
 
 
+def test_a_queue_that_was_copied_to_a_staging_site_sends_nothing_to_others(
+    queue, mailbox, settings
+):
+    enqueue(letter(ANN, cc=[BOB], key="1"))
+    settings.NOTIFYGUARD |= {"ALLOW_RECIPIENTS": [ANN]}
+    assert worker_sends() == 1
+    assert mailbox.recipients() == [ANN]
+    (row,) = rows(recipient=BOB)
+    assert (row.state, row.rule) == ("held", "allow_recipients")
+
+
 def test_it_leaves_by_the_type_it_was_sent_with(queue, mailbox):
     enqueue(letter(ANN, key="1"))
     stop("ticket.*")
