@@ -50,12 +50,11 @@ def block(
         How many addresses are meant, each once.
 
     Raises:
-        NotAllowed: an address is none, the end is past, or the reason or permission is
-            missing; nothing was changed.
+        NotAllowed: an address is none, the end is past or over a century away, or the reason
+            or permission is missing; nothing was changed.
     """
     reason = deeds.accountable(reason, actor, Permission.BLOCK_ADDRESSES)
-    if expires_at is not None and expires_at <= clock.now(database.connection()):
-        raise NotAllowed(f"It would have ended already, at {expires_at:%Y-%m-%d %H:%M}.")
+    switchboard.check_end(expires_at)
     meant = _checked(addresses)
     for start in range(0, len(meant), BATCH):
         said = BlockedAddress(

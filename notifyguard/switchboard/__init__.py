@@ -17,6 +17,7 @@ from notifyguard.switchboard.reading import (
 from notifyguard.switchboard.rulings import EVERYTHING, NO_LEDGER, Board, Ruling
 from notifyguard.switchboard.setting import (
     REASON_FOLLOWS,
+    check_end,
     clear_switch,
     find,
     give_reason,
@@ -34,6 +35,7 @@ __all__ = [
     "Ruling",
     "blocked_among",
     "board",
+    "check_end",
     "clear_switch",
     "find",
     "forget",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -242,3 +243,12 @@ def test_a_switch_stops_the_types_that_are_written_as_it_is_and_no_others(mailbo
     for pattern in ("ticket.changed", "Ticket.Changed", "tickét.changed"):
         letter(type=pattern).send()
     assert Counter(states()) == {"held": 5, "sent": 1}
+
+
+@pytest.mark.parametrize("year", [2200, 9999])
+def test_an_end_that_no_database_gives_back_is_refused(mailbox, year):
+    """In 9999, west of Greenwich, it is the year 10000 in UTC: the row could not be read again."""
+    far = datetime(year, 12, 31, 23, 59, tzinfo=ZoneInfo("America/Chicago"))
+    with pytest.raises(NotAllowed, match="over a century away"):
+        flip("ticket.*", "hold", expires_at=far)
+    assert state_of() == "sent"
