@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from operator import attrgetter
 from uuid import UUID
@@ -28,7 +28,10 @@ def take(limit: int) -> list[Delivery]:
     Returns:
         The rows, whole dispatches as far as the limit reaches, ``claimed``.
     """
-    return database.retrying(lambda: _take(limit))
+    while True:
+        taken, put_off = database.retrying(lambda: _take(limit))
+        if taken or not put_off:
+            return taken
 
 
 def put_back(
@@ -100,14 +103,10 @@ def _change(
             rows.free(connection, changed)
 
 
-def _due(
-    connection: BaseDatabaseWrapper, found: Sequence[Delivery], now: datetime
-) -> list[Delivery]:
+def _put_off(connection: BaseDatabaseWrapper, early: Sequence[Delivery]) -> None:
     """Put off what is scheduled for later: who releases it lets it go, and not before its time."""
-    early = [row for row in found if row.due_at is not None and row.due_at > now]
     for row in early:
         rows.deliveries(connection).filter(id=row.id).update(wake_at=row.due_at)
-    return _together([row for row in found if row not in early])
 
 
 def _together(due: Sequence[Delivery]) -> list[Delivery]:
@@ -117,7 +116,8 @@ def _together(due: Sequence[Delivery]) -> list[Delivery]:
     return [row for row in due if not row.crashes]
 
 
-def _take(limit: int) -> list[Delivery]:
+def _take(limit: int) -> tuple[list[Delivery], int]:
+    """Take rows; return them, and how many came too early and were put off."""
     with database.short_transaction() as connection:
         # Locked first so that SQLite begins by writing; elsewhere it costs nothing.
         statements.lock_generation(connection)
@@ -130,7 +130,10 @@ def _take(limit: int) -> list[Delivery]:
         )
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
-        taken = _due(connection, list(due[:limit]), now)
+        found = list(due[:limit])
+        early = [row for row in found if row.due_at is not None and row.due_at > now]
+        _put_off(connection, early)
+        taken = _together([row for row in found if row not in early])
         rows.deliveries(connection).filter(id__in=[row.id for row in taken]).update(
             state=State.CLAIMED,
             attempt=F("attempt") + 1,
@@ -141,4 +144,4 @@ def _take(limit: int) -> list[Delivery]:
     for row in taken:
         row.attempt += 1
         row.state = State.CLAIMED
-    return taken
+    return taken, len(early)

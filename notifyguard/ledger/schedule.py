@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Min, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from notifyguard import clock, conf, database, hold, switchboard
 from notifyguard.decision import State
@@ -46,8 +46,13 @@ class Planned:
 def planned() -> QuerySet[Delivery, Delivery]:
     """Return the deliveries that wait for their time, those first that are due first."""
     now = clock.now(database.connection())
-    found = rows.deliveries(database.connection()).filter(rows.asleep(now), state=State.QUEUED)
-    return found.filter(due_at__gt=now).order_by("due_at", "id")
+    found = rows.deliveries(database.connection()).filter(rows.asleep(now), is_planned(now))
+    return found.order_by("due_at", "id")
+
+
+def is_planned(now: datetime) -> Q:
+    """Return the condition that rows which wait do so for their time, and for nobody else."""
+    return Q(state=State.QUEUED, wake_at__gt=now, due_at__isnull=False, due_at__gt=now)
 
 
 def planned_by_type() -> list[Planned]:

@@ -16,6 +16,7 @@ from notifyguard import sweeper
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotFreeze, InTransaction, LedgerUnavailable
 from notifyguard.gate import failures, taken
+from notifyguard.ledger.looks import report
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import MessageFactory
 from tests.mailbox import batch, letter, outcomes, rows, states, use_backend
@@ -299,6 +300,18 @@ def test_who_releases_before_the_time_has_it_leave_in_time(mailbox):
     assert (row.state, row.wake_at) == ("queued", row.due_at)
 
 
+def test_what_is_released_before_its_time_does_not_keep_others_waiting(mailbox, monkeypatch):
+    monkeypatch.setattr(sweeper, "BATCH", 2)
+    for number in range(5):
+        reminder(key=number).send()
+    reminder("bob@example.com").send()
+    come_due(recipient="bob@example.com")
+    released = timezone.now() - timedelta(minutes=1)
+    Delivery.objects.filter(recipient="ann@example.com").update(wake_at=released)
+    assert sweeper.sweep().delivered == 1
+    assert mailbox.recipients() == ["bob@example.com"]
+
+
 # Nobody was there when it was due
 
 
@@ -447,6 +460,14 @@ def test_why_tells_when_it_will_leave_and_that_it_was_taken_back(mailbox):
     assert "taken back" in operate("why", "ann@example.com")
 
 
+def test_why_does_not_call_scheduled_what_is_overdue(mailbox):
+    reminder().send()
+    come_due(timedelta(hours=3))
+    told = operate("why", "ann@example.com")
+    assert "It has been due since" in told
+    assert "It is scheduled" not in told
+
+
 def test_a_project_without_time_zones(mailbox, settings):
     settings.USE_TZ = False
     reminder(at=timezone.now().astimezone() + DAY).send()
@@ -455,6 +476,14 @@ def test_a_project_without_time_zones(mailbox, settings):
     Delivery.objects.update(created_at=now - DAY, due_at=now, wake_at=now)
     sweeper.sweep()
     assert mailbox.recipients() == ["ann@example.com"]
+
+
+def test_what_is_planned_is_told_apart_row_by_row(mailbox, django_assert_num_queries):
+    """Out of a list, PostgreSQL would read it anew for each row: status and every page hang."""
+    reminder().send()
+    with django_assert_num_queries(1) as asked:
+        assert report.waiting() == []
+    assert asked.captured_queries[0]["sql"].count("SELECT") == 1
 
 
 def test_what_is_due_is_shown_as_queued(mailbox):

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from notifyguard import clock, database
 from notifyguard.decision import State
 from notifyguard.models import Delivery
 
@@ -72,7 +73,9 @@ def _queued(delivery: Delivery, at: str) -> str:
     if delivery.rule in ("retries", "resend"):
         return f"{_reason(delivery)} It is tried again at {moment(delivery.wake_at)}."
     if delivery.due_at is not None and delivery.wake_at == delivery.due_at:
-        return f"{released}It is scheduled for {moment(delivery.due_at)}."
+        if delivery.due_at > clock.now(database.connection()):
+            return f"{released}It is scheduled for {moment(delivery.due_at)}."
+        return f"{released}It has been due since {moment(delivery.due_at)}; a sweeper delivers it."
     return f"{released}It waits to be sent, since {at}."
 
 
