@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import date, datetime, time
 from uuid import UUID
 
 from django.conf import settings
@@ -11,6 +11,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from notifyguard.decision import State
+
+FIRST, LAST = date(1971, 1, 1), date(9000, 1, 1)
+"""Days between which times can be counted with, in every time zone; the ledger's are among them."""
 
 
 def text_asked(request: HttpRequest, name: str) -> str:
@@ -46,5 +49,5 @@ def day_asked(request: HttpRequest, name: str) -> datetime | None:
         return None
     if day is None:
         return None
-    begins = datetime.combine(day, time())
+    begins = datetime.combine(min(max(day, FIRST), LAST), time())
     return timezone.make_aware(begins) if settings.USE_TZ else begins

@@ -89,6 +89,22 @@ def test_state_and_time_narrow_it_down(root, full):
     assert shown(root.get(DELIVERIES, {"since": later, "state": "sent"})) == ["new@example.com"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"since": "0001-01-01"}, True),
+        ({"since": "0202-05-01"}, True),  # as a browser sends what is being typed
+        ({"since": "9999-12-31"}, False),
+        ({"until": "0001-01-01"}, False),
+        ({"until": "1960-01-01"}, False),
+        ({"until": "9999-12-31"}, True),
+    ],
+)
+def test_a_day_that_no_clock_shows_is_taken_for_what_it_means(root, full, asked, found):
+    sent()
+    assert shown(root.get(DELIVERIES, asked)) == ["ann@example.com"] * found
+
+
 def test_further_back_is_a_link_and_nothing_comes_twice(root, full, monkeypatch):
     monkeypatch.setattr(lookup, "FOUND", 2)
     for number in range(5):
