@@ -50,8 +50,8 @@ def block(
         How many addresses are meant, each once.
 
     Raises:
-        NotAllowed: an address is none, the end is past or over a century away, or the reason
-            or permission is missing; nothing was changed.
+        NotAllowed: an address is none, the end is past or too far away, or the reason or
+            permission is missing; nothing was changed.
     """
     reason = deeds.accountable(reason, actor, Permission.BLOCK_ADDRESSES)
     switchboard.check_end(expires_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import QuerySet
 
@@ -19,10 +19,6 @@ from notifyguard.switchboard.rulings import EVERYTHING
 
 REASON_FOLLOWS = "Stopped at once; the reason follows."
 """The reason of a switch until its author has given one."""
-
-LONGEST = timedelta(days=36_500)
-"""For how long a switch or a block may be set: an end of 9999 may be no date in UTC, and what
-cannot be read back stops all mail."""
 
 
 def set_switch(
@@ -45,8 +41,8 @@ def set_switch(
         expires_at: when the switch ends by itself; a must for ``discard``.
 
     Raises:
-        NotAllowed: a permission, a reason or the expiry is missing, the expiry is past or over
-            a century away, or the pattern cannot be used.
+        NotAllowed: a permission, a reason or the expiry is missing, the expiry is past or too far
+            away, or the pattern cannot be used.
         DatabaseError: the ledger cannot be written; nothing changed.
     """
     actor.must_have(Permission.SET_SWITCHES)
@@ -169,16 +165,16 @@ def check_end(expires_at: datetime | None) -> None:
         expires_at: when a switch or a block ends by itself; ``None`` for never.
 
     Raises:
-        NotAllowed: it is past, or over a century away.
+        NotAllowed: it is past, or later than any database can tell.
     """
     if expires_at is None:
         return
     if _is_over(expires_at):
         raise NotAllowed(f"It would have ended already, at {expires_at:%Y-%m-%d %H:%M}.")
-    if expires_at > clock.now(database.connection()) + LONGEST:
-        raise NotAllowed(
-            f"Its end, {expires_at:%Y-%m-%d}, is over a century away; name an earlier one."
-        )
+    # West of Greenwich the end of 9999 is no date in UTC any more: PostgreSQL stores it, and
+    # a switch that cannot be read back stops all mail and cannot be taken away.
+    if expires_at >= clock.never():
+        raise NotAllowed(f"Its end, {expires_at:%Y-%m-%d}, is too far away; name an earlier one.")
 
 
 def record_event(

@@ -245,10 +245,10 @@ def test_a_switch_stops_the_types_that_are_written_as_it_is_and_no_others(mailbo
     assert Counter(states()) == {"held": 5, "sent": 1}
 
 
-@pytest.mark.parametrize("year", [2200, 9999])
+@pytest.mark.parametrize("year", [9000, 9999])
 def test_an_end_that_no_database_gives_back_is_refused(mailbox, year):
     """In 9999, west of Greenwich, it is the year 10000 in UTC: the row could not be read again."""
     far = datetime(year, 12, 31, 23, 59, tzinfo=ZoneInfo("America/Chicago"))
-    with pytest.raises(NotAllowed, match="over a century away"):
+    with pytest.raises(NotAllowed, match="too far away"):
         flip("ticket.*", "hold", expires_at=far)
     assert state_of() == "sent"
