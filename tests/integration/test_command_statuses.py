@@ -98,6 +98,8 @@ MISTYPED = [
     (("set", "ticket.*", "stop", *WHY), "invalid choice"),
     (("status", "--since", "2999-01-01"), "yet to come"),
     (("status", "--since", "yesterday"), "is not a time"),
+    (("status", "--since", "0001-01-01T00:00+14:00"), "is not a time"),
+    (("hold", "--until", "9999-12-31T23:59-12:00", *WHY), "is not a time"),
     (("held", "--limit", "5"), "--list"),
     (("held", "--older-than", "2x"), "is not a time"),
     (("release", "--newer-than", "-1h", *WHY), "expected one argument"),

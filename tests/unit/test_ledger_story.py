@@ -54,6 +54,8 @@ def _utc(settings):
         ("queued", "", "", f"It waits to be sent, since {AT}."),
         ("queued", "released", "By ann: ok",
          f"It was held, then released. By ann: ok. It waits to be sent, since {AT}."),
+        ("queued", "handed on", "Handed to the queue, which has not come back",
+         f"It waits to be sent, since {AT}. Handed to the queue, which has not come back."),
         ("claimed", "", "", f"It is being sent, since {AT}, by web-1/b/7."),
         ("in_flight", "", "", f"It is being sent, since {AT}, by web-1/b/7."),
         ("duplicate", "once", "",
@@ -64,6 +66,14 @@ def _utc(settings):
 )  # fmt: skip
 def test_what_happened_is_told(state, rule, reason, told):
     assert story(row(state, rule, reason)) == told
+
+
+def test_what_a_limit_delays_says_until_when_and_why():
+    later = datetime(2026, 5, 1, 11, 2, tzinfo=UTC)
+    assert story(row("queued", "limit", "5 of a.* left within an hour", wake_at=later)) == (
+        'It is kept back until 2026-05-01 11:02 UTC by the rule "limit": '
+        "5 of a.* left within an hour."
+    )
 
 
 def test_every_state_has_a_sentence():

@@ -76,7 +76,10 @@ def _queued(delivery: Delivery, at: str) -> str:
         if delivery.due_at > clock.now(database.connection()):
             return f"{released}It is scheduled for {moment(delivery.due_at)}."
         return f"{released}It has been due since {moment(delivery.due_at)}; a sweeper delivers it."
-    return f"{released}It waits to be sent, since {at}."
+    if delivery.rule == "limit":
+        return f"It is kept back until {moment(delivery.wake_at)} by {_by(delivery)}"
+    waits = f"{released}It waits to be sent, since {at}."
+    return waits if released else f"{waits} {_reason(delivery)}".rstrip()
 
 
 def _on_its_way(delivery: Delivery, at: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -57,7 +57,8 @@ def _read(text: str | None, *, forwards: bool) -> datetime | None:
 def _in_projects_form(at: datetime) -> datetime:
     """Return a time in the present time zone, naive where the project's times are naive."""
     if settings.USE_TZ:
-        return at if timezone.is_aware(at) else timezone.make_aware(at)
+        # In UTC, as databases compare it: the first and last days of the calendar are none there.
+        return (at if timezone.is_aware(at) else timezone.make_aware(at)).astimezone(UTC)
     if timezone.is_naive(at):
         return at
     return timezone.make_naive(at, timezone.get_default_timezone())
