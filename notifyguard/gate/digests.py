@@ -82,8 +82,9 @@ def _made(group: Sequence[Told], release: Release) -> Digest:
         dispatch=ledger.new_id(),
         type=last.type,
         recipient=last.recipient,
-        # Of what it tells: it can be made only once.
-        key=ledger.key_of(salt, "digest", *(str(each.id) for each in group)),
+        # Of what it tells and of the release: what was had back from a digest and is
+        # released again is told again, and each release makes it only once.
+        key=ledger.key_of(salt, "digest", str(release.pk), *(str(each.id) for each in group)),
         fingerprint=fingerprint(message),
         backend=last.backend,
         subject=email.storable(message.subject, 200),

@@ -100,6 +100,15 @@ def test_it_leaves_once_and_has_a_key(digest):
     assert len(digest.accepted()) == 1
 
 
+def test_what_was_had_back_from_one_is_told_again(digest):
+    for n in range(2):
+        send(subject=f"Ticket {n}", key=str(n))
+    release()
+    deed("undo-discard", "--rule", "digest", "--yes")
+    assert "2 discarded" in release("--rule", "undone")
+    assert digest.subjects() == ["2 changes of your tickets"] * 2
+
+
 def test_the_keys_of_what_it_tells_stay_taken(digest):
     for n in range(2):
         send(subject=str(n), key=str(n))
