@@ -21,6 +21,11 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
 }
+# Zstandard, LZ4, zip, 7-Zip, compress, a journal of systemd; and those above, once unpacked.
+_UNREADABLE = (
+    *(b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"PK\x03\x04", b"7z\xbc\xaf"),
+    *(b"\x1f\x9d", b"LPKSHHRH", *_OPENERS),
+)
 _EXPORTED = "__REALTIME_TIMESTAMP="
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(Z|[+-]\d\d:?\d\d)?")
 _SYSLOG = re.compile(r"(?:<\d+>)?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)")
@@ -34,7 +39,7 @@ def read_lines(path: Path, progress: Callable[[int], None] = lambda read: None) 
         progress: called now and then with the number of bytes read of it.
 
     Raises:
-        OSError, EOFError, lzma.LZMAError: it cannot be read.
+        OSError, EOFError, lzma.LZMAError, zlib.error: it cannot be read.
     """
     if path == STDIN:
         yield from _joined(_decoded(sys.stdin.buffer))
@@ -56,7 +61,7 @@ def moment(line: str, zone: tzinfo | None = None) -> datetime | None:
             return _aware(datetime.fromisoformat(f"{day}T{time}{offset or ''}"), zone)
         if found := _SYSLOG.match(line):
             return _of_this_year(" ".join(found.groups()), zone)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass  # looks like a time and is none
     return None
 
@@ -89,7 +94,10 @@ def _uncompressed(raw: IO[bytes]) -> Iterable[bytes]:
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
-    for line in lines:
+    for number, line in enumerate(lines):
+        if not number and line.startswith(_UNREADABLE):
+            # Read as lines it would say nothing, and that may count as proof.
+            raise OSError("one is packed in a form that is not read here; unpack it first")
         # Addresses are ASCII or UTF-8; what is neither must not end the reading.
         yield line[:LONGEST].decode("utf-8", "replace").rstrip("\r\n")
 

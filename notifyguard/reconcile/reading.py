@@ -65,7 +65,7 @@ def read(
         progress: called now and then with the number of bytes read of all files.
 
     Raises:
-        OSError, EOFError, lzma.LZMAError: a file cannot be read.
+        OSError, EOFError, lzma.LZMAError, zlib.error: a file cannot be read.
     """
     evidence, readers = Evidence(), (Postfix(wanted), Exim(wanted))
     done = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -224,6 +225,27 @@ def test_a_log_that_cannot_be_read_changes_nothing(full, tmp_path):
     broken.write_bytes(b"\x1f\x8b\x08\x00\x00")
     with pytest.raises(CommandError, match="A log cannot be read"):
         reconcile(broken)
+    assert states() == ["uncertain"]
+
+
+def test_a_log_that_is_damaged_changes_nothing(log, tmp_path):
+    lost("accepted.1")
+    damaged = bytearray(gzip.compress(log.read_bytes()))
+    damaged[200:260] = bytes(60)
+    path = tmp_path / "damaged.gz"
+    path.write_bytes(damaged)
+    with pytest.raises(CommandError, match="A log cannot be read, nothing was changed"):
+        reconcile(path)
+    assert states() == ["uncertain"]
+
+
+def test_a_log_in_a_form_that_nobody_here_can_read_proves_nothing(log, tmp_path):
+    """Else what it holds would count as never sent, and be sent a second time."""
+    lost("accepted.1")
+    path = tmp_path / "mail.log.zst"
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(range(200)))
+    with pytest.raises(CommandError, match="in a form that is not read here; unpack it first"):
+        reconcile(path, "--complete")
     assert states() == ["uncertain"]
 
 

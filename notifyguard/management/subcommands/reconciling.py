@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import zlib
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -81,7 +82,7 @@ def _read(terminal: Terminal, options: Options, wanted: set[str]) -> Evidence:
                 zone=options["time_zone"],
                 progress=lambda read: show(read // MIB),
             )
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise CommandError(f"A log cannot be read, nothing was changed: {error}") from error
 
 
