@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from notifyguard import clock, database, ledger
 from notifyguard.conf import Limit, Settings
@@ -33,7 +33,9 @@ def request_for(entry: Entry, settings: Settings, salt: str) -> Request | None:
     options = settings.for_type(entry.type)
     if not salt or not (options.limits or options.type_limits):
         return None
-    return Request(entry.id, tuple(_quotas(entry, settings, salt)))
+    # What is sent again because it may have left counts again, beside its first time.
+    counted = uuid5(entry.id, str(entry.retries)) if entry.doubtful else entry.id
+    return Request(counted, tuple(_quotas(entry, settings, salt)))
 
 
 def decision(refusal: Refusal, settings: Settings, type: str) -> Decision:

@@ -9,10 +9,11 @@ import time
 from itertools import pairwise
 
 import pytest
+from django.db import connection
 
-from notifyguard import limiters
+from notifyguard import clock, limiters, sweeper
 from notifyguard.limiters import recount
-from notifyguard.models import LimitEntry
+from notifyguard.models import Delivery, LimitEntry
 from tests.limiting import granted, quota, redis_limiter, request
 from tests.mailbox import letter
 from tests.redis_server import free_port, running_redis
@@ -85,6 +86,16 @@ def test_redis_counts_and_the_database_does_not(server, limited, caplog):
     assert LimitEntry.objects.count() == 0
     assert server.client.zcard(counters(server)[0]) == 3
     assert errors(caplog) == []
+
+
+def test_what_is_sent_again_since_it_may_have_left_counts_again(server, limited, settings):
+    limited(server.url, 2)
+    ticket = settings.NOTIFYGUARD["TYPES"]["ticket.*"] | {"on_uncertain": "resend"}
+    settings.NOTIFYGUARD |= {"TYPES": {"ticket.*": ticket}}
+    letter("drop-after@example.com").send()
+    Delivery.objects.update(wake_at=clock.now(connection))
+    sweeper.sweep()
+    assert server.client.zcard(counters(server)[0]) == 2
 
 
 def test_every_key_ends_by_itself_and_shares_one_slot(server, limited):
