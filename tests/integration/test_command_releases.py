@@ -218,6 +218,23 @@ def test_a_switch_in_the_middle_pauses_it_by_name(five_held, monkeypatch):
     assert five_held.accepted() == []
 
 
+def test_stopped_by_somebody_else_it_says_so_and_what_stays_held(five_held, monkeypatch):
+    monkeypatch.setattr(pace, "PORTION", 2)
+    breathed = working_off.Work._breathe
+
+    def breathe(work):
+        if work.let_go and not Event.objects.filter(action="stop_release").exists():
+            releases.stop(work.number, reason="wrong list", actor=unrestricted("bob"))
+        breathed(work)
+
+    monkeypatch.setattr(working_off.Work, "_breathe", breathe)
+    said = r"was stopped: 3 deliveries stay held\. By bob: wrong list"
+    with pytest.raises(CommandError, match=said) as told:
+        deed("release", "--yes")
+    assert told.value.returncode == 1
+    assert states() == ["held"] * 3 + ["sent"] * 2
+
+
 def test_at_a_rate_it_takes_its_time(five_held):
     """Four at once, a second's worth, and the fifth a second later."""
     assert "5 sent" in deed("release", "--rate", "240", "--yes")

@@ -195,6 +195,9 @@ def _refusal(release: Release, unsent: int, *, interrupted: bool) -> CommandErro
         return CommandError(text, returncode=INTERRUPTED)
     if release.state == ReleaseState.PAUSED:
         return CommandError(f"Release {number} is paused: {release.note}")
+    if release.state == ReleaseState.STOPPED:  # by somebody else, while we worked on it
+        waiting = deliveries(releases.meant(release).rows().count())
+        return CommandError(f"Release {number} was stopped: {waiting} stay held. {release.note}")
     if not unsent:
         return None
     if release.state == ReleaseState.CANARY:
