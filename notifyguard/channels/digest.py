@@ -47,6 +47,16 @@ def compose(type: str, recipient: str, held: Sequence[tuple[UUID, datetime]]) ->
         DigestFailed: a template is missing or fails, or a message cannot be restored.
     """
     messages = [(_restored(dispatch, type), sent_at) for dispatch, sent_at in held]
+    try:
+        return _composed(type, recipient, messages)
+    except DigestFailed:
+        raise
+    except Exception as error:  # any: a class of messages is anybody's code
+        text = f"Held messages of type {type} cannot be told in a digest"
+        raise DigestFailed(f"{text}: {error.__class__.__name__}: {error}.") from error
+
+
+def _composed(type: str, recipient: str, messages: Sequence[tuple[Any, datetime]]) -> Any:
     told = [Told(str(each.subject), at, str(each.body)) for each, at in messages]
     context = {"messages": told, "count": len(told), "recipient": recipient, "type": type}
     last = messages[-1][0]
@@ -55,7 +65,7 @@ def compose(type: str, recipient: str, held: Sequence[tuple[UUID, datetime]]) ->
         _render(type, TEXT, context),
         last.from_email,
         [recipient],
-        reply_to=list(last.reply_to),
+        reply_to=list(last.reply_to or ()),  # None is as good to Django
     )
     if _has_html(type):
         digest.attach_alternative(_render(type, HTML, context), "text/html")

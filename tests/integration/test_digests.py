@@ -10,12 +10,13 @@ from django.utils import timezone
 
 from notifyguard import conf, sweeper, switchboard
 from notifyguard.actor import unrestricted
+from notifyguard.channels import digest as digest_of_held
 from notifyguard.decision import Sending
 from notifyguard.gate import digests
 from notifyguard.ledger import held
 from notifyguard.ledger.held import letting_go, pace, releases
 from notifyguard.ledger.held.choice import Choice
-from notifyguard.models import Claim, FrozenMessage
+from notifyguard.models import Claim, FrozenMessage, Release
 from tests.mailbox import letter, rows, states
 from tests.operators import deed, events, facts, status
 
@@ -210,6 +211,33 @@ def test_where_it_cannot_be_made_the_release_rests_and_all_stays_held(
     assert digest.accepted() == []
     assert releases.recent()[0].state == "paused"
     assert events()[-1][0] == "release"
+
+
+def test_a_reply_to_that_is_none_is_none(digest):
+    for n in range(2):
+        message = letter(ANN, subject=f"Ticket {n}")
+        message.reply_to = None
+        message.send()
+    assert "2 discarded" in release()
+    assert digest.subjects() == ["2 changes of your tickets"]
+
+
+def test_a_message_that_cannot_be_told_ends_no_sweeper(digest, monkeypatch):
+    for n in range(2):
+        send(subject=f"Ticket {n}")
+    thawed = digest_of_held.thaw
+
+    def incomplete(frozen):
+        message = thawed(frozen)
+        del message.reply_to
+        return message
+
+    monkeypatch.setattr(digest_of_held, "thaw", incomplete)
+    release("--later")
+    sweeper.sweep()
+    (rests,) = Release.objects.all()
+    assert (rests.state, states()) == ("paused", ["held", "held"])
+    assert "cannot be told in a digest: AttributeError" in rests.note
 
 
 def test_corrected_it_goes_on(digest, templates):
