@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from notifyguard import database
+from notifyguard import conf
 from notifyguard.exceptions import NotAllowed
 
 SUCCESS = messages.SUCCESS
@@ -93,5 +93,7 @@ class Pages(admin.ModelAdmin):  # type: ignore[type-arg]
 
         # What is done here commits by itself, each deed in a short transaction that is tried
         # again when it lost a race; a project's ATOMIC_REQUESTS would hold its locks for long.
-        by_itself = transaction.non_atomic_requests(using=database.alias())(looked_after)
+        # By its name alone: this runs when the project's URLs are loaded, and a slip in a
+        # setting is told by a system check and must not take the whole site down.
+        by_itself = transaction.non_atomic_requests(using=conf.current().database)(looked_after)
         return self.admin_site.admin_view(by_itself)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
@@ -297,3 +298,9 @@ def test_a_deed_commits_by_itself_where_requests_are_one_transaction(root, full,
     monkeypatch.setattr(switchboard, "stop", stop)
     root.post(STOP, {"pattern": "ticket.*"})
     assert standing == [database.Standing.AUTOCOMMIT]
+
+
+def test_a_slip_in_the_ledgers_alias_is_told_by_a_check_and_not_by_every_page(full):
+    """The pages are made when the project's URLs are loaded, also by ``manage.py check``."""
+    full.NOTIFYGUARD |= {"DATABASE": "ledgr"}
+    assert admin.site.get_urls()
