@@ -18,7 +18,8 @@ def cancel(*, type: str, key: object) -> int:
         key: its idempotency key, as it was sent.
 
     Returns:
-        How many deliveries were taken back; 0 means that it has left, or never was.
+        How many deliveries were taken back; 0 means that it has left, that a queue
+        backend has it, or that it never was.
 
     Raises:
         TypeError, ValueError: the type or key cannot be used.
