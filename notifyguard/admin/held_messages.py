@@ -153,11 +153,14 @@ class HeldPages(UndoingPages):
         except NotAllowed as refusal:
             messages.error(request, f"{refusal} Nothing was changed.")
             number = releases.begun_of(what)
-            return self._to_release(number) if number else self.to("changelist")
+            return self._to_release(request, number) if number else self.to("changelist")
         working.send_a_few(begun)
-        return self._to_release(begun.pk)
+        return self._to_release(request, begun.pk)
 
-    def _to_release(self, number: int) -> HttpResponseRedirect:
+    def _to_release(self, request: HttpRequest, number: int) -> HttpResponseRedirect:
+        if not request.user.has_perm("notifyguard.view_release"):
+            messages.info(request, f"It is release {number}; you may not see how far it is.")
+            return self.to("changelist")
         name = f"{self.admin_site.name}:notifyguard_release_change"
         return HttpResponseRedirect(reverse(name, args=[number]))
 

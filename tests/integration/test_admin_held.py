@@ -277,3 +277,11 @@ def test_strangers_see_nothing(page, held):
     client = page("view_delivery")
     for address in (HELD, LIST, RELEASE, DISCARD, DISCARDED, UNDO):
         assert client.get(address).status_code == 403
+
+
+def test_who_may_release_and_not_see_releases_is_told_its_number(page, held):
+    ann = page("view_heldmessage", "release_held")
+    response = answer(ann, f"{RELEASE}?type=invoice.sent", word="1")
+    assert response.status_code == 200
+    assert f"It is release {Release.objects.get().pk}" in told(response)
+    assert held.recipients() == ["carol@example.com"]

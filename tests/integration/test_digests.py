@@ -8,6 +8,7 @@ import pytest
 from django.core import checks
 from django.utils import timezone
 
+import notifyguard
 from notifyguard import conf, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.channels import digest as digest_of_held
@@ -337,3 +338,16 @@ def test_a_broken_template_is_a_system_check_and_a_good_one_is_none(settings, te
 def test_a_digest_is_the_name_of_templates(wrong):
     (problem,) = conf.read({"TYPES": {"a": {"digest": wrong}}}).problems
     assert 'such as "tickets/digest"' in problem.fix
+
+
+def test_what_is_scheduled_for_later_is_told_when_it_is_due(digest):
+    go_on()
+    for key in range(2):
+        message = letter(ANN, subject="", body="")
+        later = timezone.now() + timedelta(days=1)
+        notifyguard.identify(message, "ticket.modified", key=key, send_at=later)
+        message.send()
+    deed("release", "--rule", "blank", "--yes", "--keep-repeats")
+    sweeper.sweep()
+    assert digest.accepted() == []
+    assert states() == ["queued", "queued"]

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notifyguard import hold
+from notifyguard import clock, database, hold
 from notifyguard.exceptions import NotifyguardError
 from notifyguard.ledger import rows, taking
 from notifyguard.ledger.entry import Entry
@@ -82,6 +82,8 @@ def groups(release: Release, types: Collection[str], size: int) -> list[list[Tol
     found = what.rows().filter(
         type__in={row.type for row in page}, recipient__in={row.recipient for row in page}
     )
+    # What is scheduled for later is told by itself, when it is due.
+    found = found.exclude(due_at__gt=clock.now(database.connection()))
     meant = {(row.type, row.recipient) for row in page}
     ordered = found.order_by("id").values_list(*Told._fields)
     told = [each for each in map(Told._make, ordered) if (each.type, each.recipient) in meant]
