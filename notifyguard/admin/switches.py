@@ -71,7 +71,9 @@ class SwitchPages(Pages):
         if not self.done(request, stop):
             return self.to("changelist")
         switch = switchboard.find(pattern, everything=everything)
-        return self.to("reason", switch.pk) if switch else self.to("changelist")
+        # Who comes second must not write their words over the reason that stands.
+        owed = switch is not None and switch.reason == switchboard.REASON_FOLLOWS
+        return self.to("reason", switch.pk) if switch and owed else self.to("changelist")
 
     def reason(self, request: HttpRequest, number: int) -> HttpResponse:
         """Ask why a switch was set, now that it stands."""

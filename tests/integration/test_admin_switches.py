@@ -304,3 +304,10 @@ def test_a_slip_in_the_ledgers_alias_is_told_by_a_check_and_not_by_every_page(fu
     """The pages are made when the project's URLs are loaded, also by ``manage.py check``."""
     full.NOTIFYGUARD |= {"DATABASE": "ledgr"}
     assert admin.site.get_urls()
+
+
+def test_who_stops_what_is_stopped_already_does_not_write_over_the_reason(root):
+    SwitchFactory(pattern="ticket.*", sending="hold", reason="a flood", author="bob")
+    response = root.post(STOP, {"pattern": "ticket.*"})
+    assert response.url == SWITCHES
+    assert Switch.objects.get().reason == "a flood"
