@@ -18,7 +18,7 @@ from notifyguard.conf.importing import unimportable
 from notifyguard.conf.limiter import LimiterSettings
 from notifyguard.conf.limits import Limit
 from notifyguard.conf.problem import Kind, Place, Problem, UnusableError, as_mapping, log_once
-from notifyguard.conf.retries import Retries
+from notifyguard.conf.retries import MOST_ATTEMPTS, Retries
 from notifyguard.conf.rule_switches import SWITCHABLE, Action
 from notifyguard.conf.schema import (
     InTransaction,
@@ -31,6 +31,7 @@ from notifyguard.conf.table import read_table
 from notifyguard.decision import Sending
 
 __all__ = [
+    "MOST_ATTEMPTS",
     "SWITCHABLE",
     "Action",
     "CelerySettings",

@@ -36,6 +36,8 @@ def deliver(
     backend: Any,
     inner: Callable[[Any], Any],
     message: Any = None,
+    *,
+    caller_waits: bool = False,
 ) -> None:
     """Deliver one queued dispatch over a backend.
 
@@ -45,12 +47,14 @@ def deliver(
         backend: to hand it to.
         inner: calls the backend's original ``send_messages``.
         message: it thawed, if somebody has done that.
+        caller_waits: whether who sent it is told what becomes of it.
 
     Raises:
         Exception: what the backend raised; the ledger says ``failed`` or ``uncertain``.
     """
     passage = Passage(backend, inner, conf.current())
     case = case_of(entries, message or thaw(frozen), passage.settings)
+    case.leaves_by_itself = not caller_waits
     try:
         while case.passing:
             # The present one: a process that runs for days has nothing else to tell it that
@@ -112,7 +116,7 @@ def case_of(entries: Sequence[Entry], message: Any, settings: Settings) -> Case:
         backend=first.backend,
         subject=first.subject,
     )
-    return Case(dispatch, settings, passing=list(entries))
+    return Case(dispatch, settings, passing=list(entries), leaves_by_itself=True)
 
 
 def _deliver_once(passage: Passage, case: Case, board: Board) -> None:

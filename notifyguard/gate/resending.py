@@ -45,7 +45,7 @@ def send(passage: Passage, case: Case, board: Board) -> None:
     message = thaw(frozen)
     before = dict(vars(message))
     try:
-        kept.deliver(won, frozen, passage.backend, passage.inner, message)
+        kept.deliver(won, frozen, passage.backend, passage.inner, message, caller_waits=True)
     finally:
         case.settle(won)  # with what came of them
         case.returned = int(any(entry.state in _IN_HAND for entry in won))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from notifyguard import clock, database, ledger, switchboard
 from notifyguard.channels import email
-from notifyguard.conf import Retries
+from notifyguard.conf import MOST_ATTEMPTS, Retries
 from notifyguard.database import Standing
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotFreeze
@@ -17,8 +17,9 @@ from notifyguard.hold import Frozen
 from notifyguard.ledger import Entry, queue, retries
 from notifyguard.ledger.retries import RULE
 
-_OF_TASKS = Retries()
-"""For what a task has sent and was kept: of its failure only the ledger knows."""
+_OF_KEPT = Retries(attempts=MOST_ATTEMPTS)
+"""For what was kept and leaves by itself: nobody is told of its failure, and to fail would drop
+its text because a mail server restarts. Its ``max_age``, a day, holds it before it is given up."""
 
 
 def keep(case: Case, entries: Sequence[Entry], detail: str) -> list[Entry]:
@@ -79,14 +80,9 @@ def _policy(case: Case, entries: Sequence[Entry]) -> Retries | None:
     policy = case.settings.for_type(case.dispatch.notification.type).retries
     if policy is None and any(entry.doubtful for entry in entries):
         return retries.RESENDS
-    if policy is None and all(_is_unseen(entry) for entry in entries):
-        return _OF_TASKS
+    if policy is None and case.leaves_by_itself:
+        return _OF_KEPT
     return policy
-
-
-def _is_unseen(entry: Entry) -> bool:
-    """Tell whether a task that retries what fails was told that it was sent."""
-    return entry.frozen and ledger.is_inferred(entry.key)
 
 
 def _keep(case: Case, entries: list[Entry], policy: Retries, detail: str) -> list[Entry]:

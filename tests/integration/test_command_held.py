@@ -10,7 +10,7 @@ import pytest
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from notifyguard import clock, ledger, switchboard
+from notifyguard import clock, ledger, sweeper, switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending, State
 from notifyguard.exceptions import NotAllowed
@@ -115,12 +115,40 @@ def test_release_later_leaves_it_to_the_sweeper(two_held):
     assert states() == ["sent", "sent"]
 
 
-def test_release_says_what_failed(two_held, settings):
-    use_server(settings, 1, timeout=2)
+def test_release_says_what_failed(mailbox):
+    hold()
+    for number in range(2):
+        letter(f"refuse-550+{number}@example.com").send()
+    resume()
     with pytest.raises(CommandError, match="2 deliveries did not leave") as told:
         deed("release", "--yes")
     assert told.value.returncode == 1
     assert states() == ["failed", "failed"]
+
+
+def test_a_release_while_the_server_is_away_loses_nothing(two_held, settings):
+    port = two_held.sink.port
+    use_server(settings, 1, timeout=2)
+    with pytest.raises(CommandError, match="2 deliveries did not leave") as told:
+        deed("release", "--yes")
+    assert told.value.returncode == 1
+    assert states() == ["queued", "queued"]
+    use_server(settings, port)
+    Delivery.objects.update(wake_at=timezone.now() - timedelta(minutes=1))
+    sweeper.sweep()
+    assert states() == ["sent", "sent"]
+    assert len(two_held.accepted()) == 2
+
+
+def test_a_server_that_is_away_for_a_day_finds_it_held(two_held, settings):
+    use_server(settings, 1, timeout=2)
+    with pytest.raises(CommandError):
+        deed("release", "--yes")
+    long_ago = timezone.now() - timedelta(days=2)
+    Delivery.objects.update(created_at=long_ago, due_at=long_ago, wake_at=long_ago)
+    sweeper.sweep()
+    assert states() == ["held", "held"]
+    assert FrozenMessage.objects.count() == 2
 
 
 def test_release_asks_and_without_an_answer_does_nothing(two_held):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from notifyguard import clock, ledger, switchboard
@@ -110,10 +112,15 @@ def test_the_canary_leaves_and_is_shown_and_the_rest_waits(five_held):
 
 def test_a_canary_that_fails_says_so_loudly(five_held, settings):
     use_server(settings, 1, timeout=2)
+    written = StringIO()
     with pytest.raises(CommandError, match="THE CANARY FAILED: 2 of the canary's 2") as told:
-        deed("release", "--canary", "2", "--yes")
+        call_command(
+            *("notifyguard", "release", "--canary", "2", "--yes", "--reason", "a test"),
+            stdout=written,
+        )
     assert told.value.returncode == 1
-    assert states() == ["failed", "failed", "held", "held", "held"]
+    assert states() == ["held", "held", "held", "queued", "queued"]
+    assert "2 tried again by a sweeper: the mail server is away or busy" in written.getvalue()
 
 
 def test_why_it_failed_is_shown(five_held, settings):

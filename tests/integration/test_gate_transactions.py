@@ -138,11 +138,12 @@ def test_a_failure_after_the_commit_reaches_the_ledger_and_not_the_caller(mailbo
     assert "refuse-550@" not in caplog.text  # nor anything else of the message
 
 
-def test_a_server_that_is_away_on_commit_fails_the_delivery(mailbox, settings):
+def test_what_meets_a_server_that_is_away_on_commit_is_tried_again(mailbox, settings):
     with transaction.atomic():
         use_server(settings, 1, timeout=2)
         letter(key="1").send()
-    assert states() == ["failed"]
+    assert states() == ["queued"]
+    assert FrozenMessage.objects.exists()
 
 
 def test_one_of_several_recipients_is_refused_on_commit(mailbox):

@@ -262,7 +262,7 @@ def test_a_server_that_is_not_there_is_asked_once_for_a_batch(mailbox, full, con
     queue_up(*letters(5))
     use_server(full, 1)
     sweeper.sweep()
-    assert states() == ["failed"] * 5
+    assert states() == ["queued"] * 5
     assert len(connected) == 1
 
 

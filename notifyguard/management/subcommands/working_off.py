@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from notifyguard import sweeper
 from notifyguard.decision import ENDED, ReleaseState, State
 from notifyguard.gate import digests
+from notifyguard.ledger import retries
 from notifyguard.ledger.held import letting_go, releases
 from notifyguard.ledger.held.letting_go import Step
 from notifyguard.ledger.held.releases import Outcome
@@ -50,6 +51,8 @@ ON_THEIR_WAY = (State.QUEUED, State.CLAIMED, State.IN_FLIGHT)
 UNSENT = (State.FAILED, State.UNCERTAIN, State.HELD)
 """What a released delivery must not end as if all went well."""
 
+PUT_OFF = "tried again by a sweeper: the mail server is away or busy"
+
 
 def work_off(terminal: Terminal, release: Release, options: Options) -> None:
     """Let a release go and deliver it, until it ends, rests or is told to.
@@ -69,7 +72,7 @@ def work_off(terminal: Terminal, release: Release, options: Options) -> None:
         terminal.write_json(facts(release, outcomes))
     else:
         _say(terminal, release, outcomes)
-    unsent = sum(each.deliveries for each in outcomes if each.state in UNSENT)
+    unsent = sum(each.deliveries for each in outcomes if _is_unsent(each))
     if refusal := _refusal(release, unsent, interrupted=stop.told):
         raise refusal
 
@@ -163,7 +166,8 @@ def _say(terminal: Terminal, release: Release, outcomes: Sequence[Outcome]) -> N
         _show_canary(terminal, list(releases.let_go(release)[: SHOWN + 1]))
     for each in outcomes:
         by = f" ({each.rule})" if each.state in (State.HELD, State.DISCARDED) else ""
-        terminal.say(f"{each.deliveries:,} {HOW_IT_ENDED[each.state]}{by}")
+        how = PUT_OFF if _is_put_off(each) else HOW_IT_ENDED[each.state]
+        terminal.say(f"{each.deliveries:,} {how}{by}")
     if release.folded:
         terminal.say(f"{release.folded:,} discarded: another takes their place, or says the same")
     if release.left:
@@ -171,6 +175,14 @@ def _say(terminal: Terminal, release: Release, outcomes: Sequence[Outcome]) -> N
     if release.state not in ENDED:
         terminal.say(f"{deliveries(releases.meant(release).rows().count())} wait.")
         terminal.say(how_to_go_on(release))
+
+
+def _is_put_off(outcome: Outcome) -> bool:
+    return outcome.state is State.QUEUED and outcome.rule == retries.RULE
+
+
+def _is_unsent(outcome: Outcome) -> bool:
+    return outcome.state in UNSENT or _is_put_off(outcome)
 
 
 def _show_canary(terminal: Terminal, rows: Sequence[Delivery]) -> None:
