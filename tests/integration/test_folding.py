@@ -146,7 +146,9 @@ def test_a_release_of_nothing_but_repeats_goes_on_by_itself(held, monkeypatch):
 
 def test_recipients_that_a_database_takes_for_one_are_two():
     """MariaDB compares without accents."""
-    one, other = (Leaving(uuid4(), "a", to, CONTENT, None) for to in (ANN, "ánn@example.com"))
+    one, other = (
+        Leaving(uuid4(), "a", to, CONTENT, None, "switch") for to in (ANN, "ánn@example.com")
+    )
     assert one.content != other.content
     assert one.content == one._replace(id=uuid4()).content
     assert one.content != one._replace(type="b").content
@@ -226,6 +228,28 @@ def test_one_that_is_released_alone_ends_where_a_later_one_waits(held):
     deed("release", "--yes", "--id", str(rows()[0].id))
     assert held.accepted() == []
     assert [(row.subject, row.state) for row in rows()] == [("old", "discarded"), ("new", "held")]
+
+
+def test_one_that_something_else_holds_takes_nobodys_place(held):
+    send(subject="good", supersedes="ticket:42")
+    go_on()
+    send(subject="", body="", supersedes="ticket:42")
+    assert [row.rule for row in rows()] == ["switch", "blank"]
+    assert facts("release", "--preview", "--rule", "switch")["findings"] == []
+    deed("release", "--yes", "--rule", "switch")
+    assert held.subjects() == ["good"]
+    assert states() == ["held", "sent"]
+
+
+def test_one_that_another_rule_holds_takes_the_place_if_the_same_release_lets_it_go(held):
+    send(subject="old", supersedes="ticket:42")
+    go_on()
+    send(subject="", body="", supersedes="ticket:42")
+    found = facts("release", "--all-rules", "--preview")["findings"]
+    assert ("superseded", 1) in [(each["name"], each["deliveries"]) for each in found]
+    deed("release", "--yes", "--all-rules")
+    old, new = rows()
+    assert (old.state, old.rule, new.state) == ("discarded", "superseded", "sent")
 
 
 def test_what_left_is_not_touched_and_takes_nobodys_place(held):

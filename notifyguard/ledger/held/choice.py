@@ -134,6 +134,11 @@ class Meant:
         found = rows.deliveries(database.connection()).filter(id__in=list(ids))
         return found.filter(state=State.HELD, changed_at__lte=self.at)
 
+    def among(self, ids: Iterable[UUID]) -> QuerySet[Delivery, UUID]:
+        """Return which of these it means and are still held, as far as a database tells."""
+        found = narrowed(self.untouched(ids), self.choice).filter(id__lte=self.last)
+        return found.filter(type__in=self.types).order_by().values_list("id", flat=True)
+
     def read(self, after: UUID | None, size: int) -> list[Held]:
         """Return the next of them that are still held, so many at most.
 

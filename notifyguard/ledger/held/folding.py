@@ -2,7 +2,9 @@
 
     repeat      says the same to the same person as one that this release has let go
     digest      one message to the person tells of it and others: ``digests``
-    superseded  the code that sent it said that a later one takes its place, and one waits
+    superseded  the code that sent it said that a later one takes its place, and one waits:
+                it is queued, or this release means it too, or the same rule holds both.
+                What something else holds may never leave, and takes nobody's place
 
 Asked under the lock of the release, for the few that are about to go. Each ends as
 ``discarded``, and its reason names the one that is left: so it can be had back.
@@ -23,6 +25,7 @@ from django.db.models.functions import RowNumber
 from notifyguard import clock, database
 from notifyguard.decision import State
 from notifyguard.ledger import rows
+from notifyguard.ledger.held import releases
 from notifyguard.models import Delivery, Release, Released
 
 REPEAT = "repeat"
@@ -38,6 +41,7 @@ class Leaving(NamedTuple):
     recipient: str
     fingerprint: UUID | None
     supersedes: UUID | None
+    rule: str
 
     @property
     def content(self) -> UUID | None:
@@ -66,7 +70,9 @@ def folded(
         release: that would let them go.
         leaving: in the order of their ids.
     """
-    found = {each.id: Folded(SUPERSEDED, by) for each, by in _superseded(connection, leaving)}
+    found = {
+        each.id: Folded(SUPERSEDED, by) for each, by in _superseded(connection, release, leaving)
+    }
     left = [each for each in leaving if each.id not in found]
     if not release.keeps_repeats:
         repeats = _repeats(connection, release, left)
@@ -91,10 +97,15 @@ def end(connection: BaseDatabaseWrapper, endings: Mapping[UUID, Folded], now: da
 
 
 def superseded_among(found: QuerySet[Delivery, Delivery]) -> QuerySet[Delivery, Delivery]:
-    """Return those of some held deliveries that a later one which waits takes the place of."""
+    """Return those that a release ends in favour of a later one which waits.
+
+    Args:
+        found: the held deliveries that it means.
+    """
     connection = database.connection()
     later = _waiting(connection).filter(supersedes=OuterRef("supersedes"), id__gt=OuterRef("id"))
-    return found.filter(Exists(later), supersedes__isnull=False)
+    leaves = Q(state=State.QUEUED) | Q(rule=OuterRef("rule")) | Q(id__in=found.values("id"))
+    return found.filter(Exists(later.filter(leaves)), supersedes__isnull=False)
 
 
 def repeats_among(found: QuerySet[Delivery, Delivery]) -> int:
@@ -116,19 +127,24 @@ _REASONS = {
 
 
 def _superseded(
-    connection: BaseDatabaseWrapper, leaving: Sequence[Leaving]
+    connection: BaseDatabaseWrapper, release: Release, leaving: Sequence[Leaving]
 ) -> Iterator[tuple[Leaving, UUID]]:
     """Yield each of which a later one waits, with the last of these."""
     shared = {each.supersedes for each in leaving if each.supersedes is not None}
     if not shared:
         return
-    last: dict[UUID | None, UUID] = {}
     waiting = _waiting(connection).filter(supersedes__in=shared)
-    for other, supersedes in waiting.values_list("id", "supersedes"):
-        last[supersedes] = max(other, last.get(supersedes, other))
+    found = list(waiting.values_list("id", "supersedes", "state", "rule"))
+    meant = set(releases.meant(release).among(other for other, *_ in found))
+    last: dict[tuple[UUID | None, str | None], UUID] = {}
+    for other, supersedes, state, rule in found:
+        leaves = state == State.QUEUED or other in meant
+        place = supersedes, None if leaves else rule
+        last[place] = max(other, last.get(place, other))
     for each in leaving:
-        by = last.get(each.supersedes) if each.supersedes else None
-        if by is not None and by > each.id:
+        places = ((each.supersedes, rule) for rule in (None, each.rule))
+        by = max(last.get(place, each.id) for place in places)
+        if each.supersedes is not None and by > each.id:
             yield each, by
 
 
