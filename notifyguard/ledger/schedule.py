@@ -62,16 +62,26 @@ def planned_by_type() -> list[Planned]:
     return [Planned(*each) for each in found]
 
 
-def is_overtaken(type: str, recipient: str, due_at: datetime) -> bool:
-    """Tell whether a later scheduled message of the type to the recipient is due, or has left."""
-    later = rows.deliveries(database.connection()).filter(
+def is_overtaken(type: str, recipient: str, due_at: datetime, dispatch: UUID) -> bool:
+    """Tell whether a later scheduled message of the type to the recipient is due, or has left.
+
+    Args:
+        type: its notification type.
+        recipient: the normalised address.
+        due_at: when it was due, as the ledger stores times.
+        dispatch: its message; of those that were due at one time the last by this id is
+            the latest.
+    """
+    now = clock.now(database.connection())
+    later = Q(due_at__gt=due_at) | Q(due_at=due_at, dispatch__gt=dispatch)
+    others = rows.deliveries(database.connection()).filter(
+        later,
         recipient=recipient,
         type=type,
-        due_at__gt=due_at,
-        due_at__lte=clock.now(database.connection()),
+        due_at__range=(due_at, now),
         state__in=_DUE_OR_LEFT,
     )
-    return later.filter(due_at__gt=F("created_at")).exists()
+    return others.filter(due_at__gt=F("created_at")).exists()
 
 
 def cancel(type: str, key: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from notifyguard import clock, database
 from notifyguard.decision import Decision, Sending, State
 from notifyguard.ledger import schedule
+from notifyguard.ledger.looks.story import moment
 from notifyguard.rules.base import Candidate
 
 
@@ -19,10 +20,12 @@ def missed(candidate: Candidate) -> Decision | None:
         return None
     if clock.now(database.connection()) - candidate.due_at <= schedule.MISSED_AFTER:
         return None
-    due = f"{candidate.due_at:%Y-%m-%d %H:%M %Z}".strip()
+    due = moment(candidate.due_at)
     if policy == "hold":
         return Decision(Sending.HOLD, "missed", f"It was due at {due} and was missed.")
-    if not schedule.is_overtaken(candidate.type, candidate.recipient, candidate.due_at):
+    if not schedule.is_overtaken(
+        candidate.type, candidate.recipient, candidate.due_at, candidate.dispatch.id
+    ):
         return None
     reason = f"It was due at {due} and was missed; a later one to the same recipient is due."
     return Decision(Sending.DISCARD, "missed", reason, ends_as=State.EXPIRED)

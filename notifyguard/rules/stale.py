@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from notifyguard import clock, database
 from notifyguard.decision import Decision, Sending, State
+from notifyguard.ledger.looks.story import moment
 from notifyguard.rules.base import Candidate
 
 NAME = "stale"
@@ -23,7 +24,7 @@ def stale(candidate: Candidate) -> Decision | None:
         return None
     if clock.now(database.connection()) - candidate.due_at <= max_age:
         return None
-    due = f"{candidate.due_at:%Y-%m-%d %H:%M %Z}".strip()
+    due = moment(candidate.due_at)
     return Decision(
         Sending.DISCARD if options.on_stale == "expire" else Sending.HOLD,
         rule=NAME,

@@ -17,6 +17,7 @@ from notifyguard.decision import State
 from notifyguard.exceptions import CannotFreeze, InTransaction, LedgerUnavailable
 from notifyguard.gate import failures, taken
 from notifyguard.ledger.looks import report
+from notifyguard.ledger.looks.story import moment
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import MessageFactory
 from tests.mailbox import batch, letter, outcomes, rows, states, use_backend
@@ -360,6 +361,27 @@ def test_of_what_was_missed_only_the_latest_leaves(mailbox, settings):
     assert mailbox.subjects().count("1 h ago") == 1
     assert states() == ["expired"] * 4 + ["sent"] * 2
     assert {row.rule for row in rows(state="expired")} == {"missed"}
+
+
+def test_of_two_that_were_missed_at_the_same_moment_one_leaves(mailbox, settings):
+    option(settings, on_missed="latest")
+    for subject in ("first", "last"):
+        reminder(key=subject, subject=subject).send()
+    come_due(timedelta(hours=1))
+    sweeper.sweep()
+    assert mailbox.subjects() == ["last"]
+    assert states() == ["expired", "sent"]
+
+
+def test_why_it_was_missed_is_said_in_local_time(mailbox, settings):
+    settings.TIME_ZONE = "Asia/Kolkata"
+    option(settings, on_missed="hold")
+    reminder().send()
+    come_due(timedelta(hours=1))
+    sweeper.sweep()
+    (row,) = rows()
+    assert row.reason == f"It was due at {moment(row.due_at)} and was missed."
+    assert "IST" in row.reason
 
 
 def test_an_older_one_that_comes_after_the_latest_has_left_is_not_sent(mailbox, settings):
