@@ -85,11 +85,13 @@ def resend() -> int:
 def _resend_one(row: Delivery) -> int:
     connection = database.connection()
     same = rows.deliveries(connection).filter(id=row.id, attempt=row.attempt, state=State.UNCERTAIN)
-    if conf.current().for_type(row.type).on_uncertain != "resend":
+    options = conf.current().for_type(row.type)
+    if options.on_uncertain != "resend":
         same.update(wake_at=clock.never())  # somebody has changed the settings meanwhile
         return 0
     now = clock.now(connection)
-    reason = f"It may have left; sent again, for the {row.retries + 1}. time: {row.reason}"
+    count = f"{row.retries + 1} of {(options.retries or RESENDS).attempts}"
+    reason = f"It may have left; sent again ({count}): {row.reason}"
     queued = same.update(
         state=State.QUEUED,
         attempt=row.attempt + 1,

@@ -68,6 +68,13 @@ def test_with_everything_fine_it_leaves_once_and_nothing_stays_behind(resent):
     assert "Message-ID" not in message.extra_headers
 
 
+def test_it_says_how_often_it_was_sent_again_and_of_how_many(resent):
+    lost()
+    come_due()
+    assert retries.resend() == 1
+    assert "sent again (1 of 3): " in rows()[0].reason
+
+
 @pytest.mark.parametrize("key", ["1", None])
 def test_it_is_sent_again_as_the_same_message(resent, key):
     message = lost(key)
