@@ -84,11 +84,10 @@ def _tell_of_cap(type: str) -> None:
             return
         logger.critical("notifyguard: mail of type %s is discarded: its cap is reached", type)
         capped.send_robust(Alert, type=type)
-        with context.unsaid():
-            mail_admins(
-                f"notifyguard discards mail: no room for more {type}",
-                _CAP.format(type=type, what=quote(type)),
-            )
+        _mail(
+            f"notifyguard discards mail: no room for more {type}",
+            _CAP.format(type=type, what=quote(type)),
+        )
 
 
 def _tell(pairs: Collection[Pair] | None) -> None:
@@ -122,9 +121,18 @@ def _send(groups: Sequence[Untold], counted_at: datetime) -> None:
             *(group.type, group.rule, group.waiting, group.fresh),
         )
         held.send_robust(Alert, **group._asdict())
-    with context.unsaid():
-        mail_admins(_subject(groups), _body(groups))
-    alerts.told(groups, counted_at)
+    _mail(_subject(groups), _body(groups), supersedes="held")
+    if alerts.is_stopped(counted_at):
+        # Nobody has read it: told again, until one leaves.
+        alerts.put_off()
+    else:
+        alerts.told(groups, counted_at)
+
+
+def _mail(subject: str, body: str, supersedes: str | None = None) -> None:
+    """Mail the admins, by a type of its own: other mail to them must not use its limits up."""
+    with context.unsaid(), context.notification(alerts.ALERTS, supersedes=supersedes):
+        mail_admins(subject, body)
 
 
 def _subject(groups: Sequence[Untold]) -> str:

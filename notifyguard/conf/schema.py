@@ -88,6 +88,12 @@ KNOWN_TYPES: Types = {
         "in_transaction": "now",
         "rules": {"unrendered": "off", "visible_recipients": "off"},
     },
+    # Apart from error mail, whose flood would use the limits of the alerts up.
+    "notifyguard.alerts": {
+        "critical": True,
+        "in_transaction": "now",
+        "rules": {"unrendered": "off", "visible_recipients": "off"},
+    },
 }
 
 

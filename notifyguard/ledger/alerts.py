@@ -17,7 +17,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from notifyguard import clock, database
 from notifyguard.decision import State
-from notifyguard.ledger import leases
+from notifyguard.ledger import leases, rows
 from notifyguard.models import Alert, Delivery
 
 TURN = timedelta(minutes=1)
@@ -31,7 +31,10 @@ REMINDED = timedelta(days=1)
 
 SET_BY_PERSON = ("switch", "allow_recipients", "undone")
 
-ALERTS = "django.admins"
+RETRIED = timedelta(minutes=10)
+"""After an alert that is itself stopped the next is tried no sooner: each is kept."""
+
+ALERTS = "notifyguard.alerts"
 """The type of the alerts themselves. That they are held is no news: it would never end."""
 
 _FORGOTTEN = timedelta(days=30)
@@ -90,6 +93,27 @@ def untold(pairs: Collection[Pair] | None = None) -> list[Untold]:
 def told(groups: Sequence[Untold], counted_at: datetime) -> None:
     """Write down that somebody was told of these, and what they did not count is news."""
     database.retrying(partial(_write_down, groups, counted_at))
+
+
+def is_stopped(since: datetime) -> bool:
+    """Tell whether an alert was mailed since then, and every one is held or discarded.
+
+    Args:
+        since: by the database's clock, before it was mailed.
+    """
+    mailed = rows.deliveries(database.connection()).filter(rows.begun_since(since), type=ALERTS)
+    states = set(mailed.order_by().values_list("state", flat=True))
+    return bool(states) and states <= {State.HELD, State.DISCARDED}
+
+
+def put_off() -> None:
+    """Have nobody tell anything for ``RETRIED``, since alerts are stopped now."""
+
+    def write() -> None:
+        with database.short_transaction() as connection:
+            _alerts().filter(**_TURN).update(told_at=clock.now(connection) + RETRIED - TURN)
+
+    database.retrying(write)
 
 
 def _take(alert: Mapping[str, str], window: timedelta) -> bool:

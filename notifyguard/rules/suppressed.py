@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from notifyguard import context
 from notifyguard.context import Suppression
 from notifyguard.decision import Decision, Sending
+from notifyguard.ledger.alerts import ALERTS
 from notifyguard.rules.base import Candidate
 
 NAME = "suppressed"
@@ -22,7 +23,7 @@ def suppressed(candidate: Candidate) -> Decision | None:
         each
         for each in context.suppressions_of(candidate.type)
         # Whoever migrates wants to hear that it failed.
-        if not (each.automatic and candidate.type == ADMINS)
+        if not (each.automatic and candidate.type in (ADMINS, ALERTS))
     ]
     if not found:
         return None

@@ -31,6 +31,7 @@ from tests.smtp import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+ME = unrestricted("me")
 OPS = "ops@example.com"
 LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
 MINUTE, HOUR, DAY = timedelta(minutes=1, seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -97,7 +98,7 @@ def test_the_first_one_held_is_told_at_once(project):
     assert subject.endswith("notifyguard holds mail: 1 new of ticket.modified")
     assert [(row.type, row.state) for row in rows()] == [
         ("ticket.modified", "held"),
-        ("django.admins", "sent"),
+        ("notifyguard.alerts", "sent"),
     ]
 
 
@@ -294,7 +295,30 @@ def test_an_alert_that_is_held_is_no_news(project, settings, heard):
         operate("sweep")
     assert {call["type"] for call in heard} == {"ticket.modified"}
     assert project.accepted() == []
-    assert len(rows(type="django.admins", state="held")) == len(heard) <= 3
+    assert len(rows(type="notifyguard.alerts", state="held")) == len(heard) <= 4
+
+
+def test_an_alert_that_was_held_is_told_again_once_it_may_leave(project):
+    switchboard.set_switch("notifyguard.*", Sending.HOLD, reason="test", actor=ME)
+    blank().send()
+    after(MINUTE)
+    operate("sweep")
+    assert states(type="notifyguard.alerts") == ["held"]  # not one a minute
+    switchboard.clear_switch("notifyguard.*", reason="test", actor=ME)
+    after(timedelta(minutes=10))
+    operate("sweep")
+    assert len(told(project)) == 1
+    after(MINUTE)
+    operate("sweep")
+    assert len(told(project)) == 1
+
+
+def test_error_mail_does_not_use_its_limit_up(project, settings):
+    settings.NOTIFYGUARD |= {"TYPES": {"django.admins": {"type_limits": ["1/h"]}}}
+    for number in range(3):
+        mail.mail_admins(f"Error {number}", "It broke.")
+    blank().send()
+    assert len([subject for subject in told(project) if "holds mail" in subject]) == 1
 
 
 def test_nothing_is_told_before_the_commit(project):
@@ -366,7 +390,7 @@ def test_an_alert_is_no_part_of_what_the_code_says_of_its_own_mail(project):
         message = letter(subject="", body="", type="news")
         assert message.send() == 0
     assert len(told(project)) == 1
-    (alert,) = rows(type="django.admins")
+    (alert,) = rows(type="notifyguard.alerts")
     assert (alert.key, alert.task_id) == (None, "")
 
 

@@ -200,7 +200,7 @@ def test_somebody_is_told_once(cap, settings, caplog):
         "notifyguard: mail of type ticket.modified is discarded: its cap is reached"
     ]
     assert Alert.objects.filter(rule="cap").count() == 1
-    mails = [row for row in rows(type="django.admins") if "discards mail" in row.subject]
+    mails = [row for row in rows(type="notifyguard.alerts") if "discards mail" in row.subject]
     assert len(mails) == 1
 
 
