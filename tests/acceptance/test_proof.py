@@ -12,7 +12,7 @@ import pytest
 from tests.services import chosen_database
 
 PROJECT = Path(__file__).resolve().parents[2]
-TIMEOUT = 300  # seconds; a run that hangs is a failure, too
+TIMEOUT = 900  # seconds; a run that hangs is a failure, too
 
 
 def proof(run: str, *options: str) -> subprocess.CompletedProcess[str]:
