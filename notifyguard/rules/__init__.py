@@ -43,12 +43,19 @@ logger = logging.getLogger("notifyguard")
 DEFAULT = (
     Rule("suppressed", suppressed, optional=False, looks_at_message=False),
     Rule("switch", switches, optional=False, asked_again=True, looks_at_message=False),
-    Rule("blocked", blocked, optional=False, asked_again=True, looks_at_message=False),
+    Rule(
+        *("blocked", blocked),
+        optional=False,
+        asked_again=True,
+        on_people=True,
+        looks_at_message=False,
+    ),
     Rule(
         *("allow_recipients", allow_recipients),
         optional=False,
         on_error="hold",
         asked_again=True,
+        on_people=True,
         looks_at_message=False,
     ),
     Rule("stale", stale, asked_again=True, looks_at_message=False),
@@ -91,7 +98,7 @@ def decide_on_people(candidate: Candidate) -> Decision | None:
 
     The queue may have been copied with its database to a staging site.
     """
-    return _first((rule for rule in _rules_for(candidate) if rule.name in _ON_PEOPLE), candidate)
+    return _first((rule for rule in _rules_for(candidate) if rule.on_people), candidate)
 
 
 def decide_unseen(candidate: Candidate) -> Decision | None:
@@ -120,7 +127,6 @@ def _first(rules: Iterable[Rule], candidate: Candidate) -> Decision | None:
     return report
 
 
-_ON_PEOPLE = ("blocked", "allow_recipients")
 _SENDING = {"report": Sending.OPEN, "hold": Sending.HOLD}
 
 

@@ -64,6 +64,8 @@ class Rule:
             for mail that a person waits for; ``"hold"`` holds that too.
         asked_again: time changes its answer, so it is asked again when what was
             kept is about to leave.
+        on_people: says who may be written to at all, so it is asked of what comes back
+            from a queue, too.
         looks_at_message: what is sent by other means than mail has none; it is not asked there.
     """
 
@@ -73,4 +75,5 @@ class Rule:
     action: Action | None = None
     on_error: OnError = "hold_but_critical"
     asked_again: bool = False
+    on_people: bool = False
     looks_at_message: bool = True
