@@ -48,7 +48,7 @@ class Case:
         blocks: by recipient, the blocks that are in force: ``gate.blocking`` looks.
         key: that the message was given, whoever it goes to.
         places: of the message, among those that look the same in one run of a task.
-        leaves_by_itself: it was kept before, and nobody is told when it fails.
+        caller_waits: somebody is told when it fails; not of what was kept and leaves by itself.
         kept: its message is stored; other recipients may be kept back for other reasons.
         prepared: what is handed over: the caller's object, or a smaller copy of it.
         returned: what the backend returned for it.
@@ -63,7 +63,7 @@ class Case:
     granted_at: float = 0.0
     blocks: Mapping[str, Block] = field(default_factory=dict)
     scheduled: bool = False
-    leaves_by_itself: bool = False
+    caller_waits: bool = True
     kept: bool = False
     key: UUID | None = None
     prepared: Any = None

@@ -53,8 +53,7 @@ def deliver(
         Exception: what the backend raised; the ledger says ``failed`` or ``uncertain``.
     """
     passage = Passage(backend, inner, conf.current())
-    case = case_of(entries, message or thaw(frozen), passage.settings)
-    case.leaves_by_itself = not caller_waits
+    case = case_of(entries, message or thaw(frozen), passage.settings, caller_waits=caller_waits)
     try:
         while case.passing:
             # The present one: a process that runs for days has nothing else to tell it that
@@ -96,13 +95,16 @@ def judge_again(cases: Sequence[Case], board: Board) -> None:
         case.settle([entry for entries in case.aside.values() for entry in entries])
 
 
-def case_of(entries: Sequence[Entry], message: Any, settings: Settings) -> Case:
+def case_of(
+    entries: Sequence[Entry], message: Any, settings: Settings, *, caller_waits: bool = False
+) -> Case:
     """Return the case of a message that was judged before.
 
     Args:
         entries: its queued or taken rows.
         message: as it was restored.
         settings: the present settings.
+        caller_waits: whether who sent it is told what becomes of it.
     """
     first = entries[0]
     dispatch = Dispatch(
@@ -116,7 +118,7 @@ def case_of(entries: Sequence[Entry], message: Any, settings: Settings) -> Case:
         backend=first.backend,
         subject=first.subject,
     )
-    return Case(dispatch, settings, passing=list(entries), leaves_by_itself=True)
+    return Case(dispatch, settings, passing=list(entries), caller_waits=caller_waits)
 
 
 def _deliver_once(passage: Passage, case: Case, board: Board) -> None:

@@ -80,7 +80,7 @@ def _policy(case: Case, entries: Sequence[Entry]) -> Retries | None:
     policy = case.settings.for_type(case.dispatch.notification.type).retries
     if policy is None and any(entry.doubtful for entry in entries):
         return retries.RESENDS
-    if policy is None and case.leaves_by_itself:
+    if policy is None and not case.caller_waits:
         return _OF_KEPT
     return policy
 
