@@ -77,23 +77,21 @@ Types = Mapping[str, Mapping[str, Any]]
 # What stops a critical type only where a pattern names it: somebody waits for it.
 _NAMING_CRITICAL = ("sending", PER_RECIPIENT, PER_TYPE)
 
-# What a person waits for, known without being told. Error mail is sent from
-# broken transactions, so it is never deferred to a commit that will not come; it
-# quotes the source that failed, and ADMINS know one another.
+# Error mail is sent from broken transactions, so it is never deferred to a commit that
+# will not come; it quotes the source that failed, and ADMINS know one another.
+_TO_ADMINS: Mapping[str, Any] = {
+    "critical": True,
+    "in_transaction": "now",
+    "rules": {"unrendered": "off", "visible_recipients": "off"},
+}
+
+# What a person waits for, known without being told.
 KNOWN_TYPES: Types = {
     "auth.password_reset": {"critical": True},
     "allauth.*": {"critical": True},
-    "django.admins": {
-        "critical": True,
-        "in_transaction": "now",
-        "rules": {"unrendered": "off", "visible_recipients": "off"},
-    },
+    "django.admins": _TO_ADMINS,
     # Apart from error mail, whose flood would use the limits of the alerts up.
-    "notifyguard.alerts": {
-        "critical": True,
-        "in_transaction": "now",
-        "rules": {"unrendered": "off", "visible_recipients": "off"},
-    },
+    "notifyguard.alerts": _TO_ADMINS,
 }
 
 
