@@ -105,8 +105,9 @@ def _change(
 
 def _put_off(connection: BaseDatabaseWrapper, early: Sequence[Delivery]) -> None:
     """Put off what is scheduled for later: who releases it lets it go, and not before its time."""
-    for row in early:
-        rows.deliveries(connection).filter(id=row.id).update(wake_at=row.due_at)
+    if early:
+        found = rows.deliveries(connection).filter(id__in=[row.id for row in early])
+        found.update(wake_at=F("due_at"))
 
 
 def _together(due: Sequence[Delivery]) -> list[Delivery]:
