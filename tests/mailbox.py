@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -16,6 +17,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 import notifyguard
+from notifyguard import clock
 from notifyguard.models import Delivery
 from tests.factories import MessageFactory
 from tests.smtp import Sink
@@ -85,6 +87,12 @@ def rows(**conditions: Any) -> list[Delivery]:
 def states(**conditions: Any) -> list[str]:
     """The states of the ledger's rows, sorted."""
     return sorted(row.state for row in rows(**conditions))
+
+
+def come_due(**conditions: Any) -> None:
+    """Let what waits for its next try, within a day, wait no longer."""
+    now = clock.now(connection)
+    Delivery.objects.filter(**conditions, wake_at__lt=now + timedelta(days=1)).update(wake_at=now)
 
 
 def outcomes(message: EmailMessage) -> dict[str, str]:

@@ -62,18 +62,22 @@ def describe(message: Any, backend: Any) -> Dispatch:
     """Translate a message into a ``Dispatch``, with its type found if nobody named it."""
     ambient = context.current()
     found = inference.whence()
-    task = ambient.task
-    inferred = found.known or (task.name if task else found.type)
-    said = identified(message) or ambient.notification
     return dispatch_of(
         message,
-        said or Notification(storable(inferred, 200)),
+        identified(message) or notification_of(ambient, found),
         recipients_of(message),
         ambient,
         found,
         backend=label_of(backend),
         subject=storable(getattr(message, "subject", ""), 200),
     )
+
+
+def notification_of(ambient: Ambient, found: Whence) -> Notification:
+    """Return what the running code said of its messages, or the type by which it is known."""
+    task = ambient.task
+    inferred = found.known or (task.name if task else found.type)
+    return ambient.notification or Notification(storable(inferred, 200))
 
 
 def dispatch_of(

@@ -38,8 +38,12 @@ class Whence:
         return self.known or self.call_site or UNKNOWN
 
 
-def whence() -> Whence:
-    """Walk the call stack of the running code, the innermost frame first."""
+def whence(through: str = "") -> Whence:
+    """Walk the call stack of the running code, the innermost frame first.
+
+    Args:
+        through: the package that was asked to send, which says nothing about who did.
+    """
     found = Whence()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -47,7 +51,7 @@ def whence() -> Whence:
         package = module.partition(".")[0]
         if package in _WATCHED:
             _recognise(found, module, frame)
-        if not found.call_site and not _is_transparent(package, frame):
+        if not found.call_site and package != through and not _is_transparent(package, frame):
             found.call_site = site(module, frame.f_code.co_qualname)
         frame = frame.f_back
     return found
@@ -97,6 +101,8 @@ def _command(names: dict[str, Any]) -> str:
 _KNOWN: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
     ("django.core.mail", "mail_admins"): _always("django.admins"),
     ("django.core.mail", "mail_managers"): _always("django.admins"),
+    ("mailer", "mail_admins"): _always("django.admins"),
+    ("mailer", "mail_managers"): _always("django.admins"),
     ("django.contrib.auth.forms", "PasswordResetForm.send_mail"): _always("auth.password_reset"),
     # Projects override send_mail() for their own templates; save() does nothing else.
     ("django.contrib.auth.forms", "PasswordResetForm.save"): _always("auth.password_reset"),
@@ -112,7 +118,7 @@ _ORIGINS: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
     ("django.core.management.base", "BaseCommand.execute"): _command,
 }
 
-_WATCHED = frozenset({"django", "allauth"})
+_WATCHED = frozenset({"django", "allauth", "mailer"})
 # Frames that say nothing about who sends: the framework, this app, what runs functions.
 _TRANSPARENT = frozenset(
     {"django", "notifyguard", "asgiref", "celery", "billiard", "gevent", "greenlet", ""}

@@ -42,24 +42,32 @@ def with_pass(message: Any, given: Pass, salt: str) -> Any:
     """Return a copy of the message that carries its pass, in plain ASCII."""
     carrying = copy.copy(message)
     said = f"{_VERSION}:{given.dispatch.hex}:{given.attempt}:{quote(given.type, safe='')}"
-    signed = f"{said}:{_signature(said, salt)}"
-    lines = [signed[start : start + _LINE] for start in range(0, len(signed), _LINE)]
+    text = foldable(f"{said}:{_signature(said, salt)}")
     headers = dict(getattr(message, "extra_headers", None) or {})
-    carrying.extra_headers = headers | {PASS_HEADER: " ".join(lines)}
+    carrying.extra_headers = headers | {PASS_HEADER: text}
     return carrying
 
 
 def read(message: Any, salt: str) -> Pass | None:
     """Return the pass of a message, or ``None`` if there is none that we signed."""
-    headers = getattr(message, "extra_headers", None) or {}
-    signed = "".join(str(headers.get(PASS_HEADER, "")).split())
-    said, _, signature = signed.rpartition(":")
+    said, _, signature = carried(message).rpartition(":")
     # Without a salt anybody could sign; in bytes, since a forged header may hold anything.
     expected = _signature(said, salt) if salt else ""
     if not expected or not hmac.compare_digest(_bytes(signature), _bytes(expected)):
         return None
     version, dispatch, attempt, type = said.split(":")
     return Pass(UUID(dispatch), int(attempt), unquote(type)) if version == _VERSION else None
+
+
+def foldable(text: str) -> str:
+    """Return a header's text with spaces in it, where it may be folded."""
+    return " ".join(text[start : start + _LINE] for start in range(0, len(text), _LINE))
+
+
+def carried(message: Any) -> str:
+    """Return the header's text as it was before ``foldable``, good or bad; "" for none."""
+    headers = getattr(message, "extra_headers", None) or {}
+    return "".join(str(headers.get(PASS_HEADER, "")).split())
 
 
 def claims_pass(message: Any) -> bool:

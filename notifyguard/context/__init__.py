@@ -3,7 +3,8 @@
 Context variables travel into coroutines, and each block knows what was around it, so blocks nest.
 Plain threads and executors do not inherit them: wrap the function with ``bind``.
 What the whole process is to suppress comes from its environment: ``NOTIFYGUARD_SUPPRESS``.
-What came with a task from the process that enqueued it, an integration tells.
+What came with a task from the process that enqueued it, an integration tells; what came
+with a message, the note on it.
 """
 
 from notifyguard.context.ambient import (
@@ -19,6 +20,7 @@ from notifyguard.context.saying import (
     bind,
     handing_over,
     notification,
+    queued,
     running_task,
     suppressed,
     unsaid,
@@ -37,6 +39,7 @@ __all__ = [
     "current",
     "handing_over",
     "notification",
+    "queued",
     "running_task",
     "suppressed",
     "suppression_of",

@@ -32,12 +32,12 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Travelled:
-    """What came with a task from where it was enqueued, as its integration read it.
+    """What came with a task, or a message, from where it was queued, as it was read.
 
     Attributes:
         suppressions: said there, outermost first.
         notification: said there.
-        task: that it came with; ``None`` where there is only a context.
+        task: that it came with, or what stands for one; ``None`` where there is only a context.
         origin: where the work began: ``web``, ``command``, …; "" if unknown.
     """
 

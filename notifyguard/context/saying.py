@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
-from notifyguard.context.ambient import AT_START, Ambient, Suppression, current
+from notifyguard.context.ambient import AT_START, Ambient, Suppression, Travelled, current
 from notifyguard.context.block import Block, wrapped
 from notifyguard.context.tasks import Task
 from notifyguard.notification import notification_of
@@ -79,6 +79,26 @@ def running_task(task: Task) -> Iterator[None]:
     """Say that a background task runs inside; for integrations."""
     with Block(lambda ambient: replace(ambient, task=task)):
         yield
+
+
+def queued(travelled: Travelled) -> Block:
+    """Say that what is sent inside was queued elsewhere, by whom, and what was said of it there.
+
+    What is said here goes for all that is sent here. Nothing else does: the task that empties
+    a queue is not the one that the messages in it are from.
+
+    Args:
+        travelled: what came with the message.
+    """
+    return Block(
+        lambda ambient: replace(
+            ambient,
+            suppressions=(*travelled.suppressions, *ambient.suppressions),
+            notification=travelled.notification,
+            task=travelled.task,
+            origin=travelled.origin,
+        )
+    )
 
 
 @contextmanager

@@ -76,9 +76,8 @@ class Places:
                 give_back()
             else:
                 written.append(give_back)
-        connection = database.connection()
-        if written and connection.in_atomic_block and database.standing() is Standing.CALLER:
-            transaction.on_commit(_Written(written), using=connection.alias, robust=True)
+        if written and database.standing() is Standing.CALLER:
+            undo_on_rollback(written)
 
     def _given_back(self) -> list[tuple[str, Callable[[], None]]]:
         run = self._task and self._task.run
@@ -90,6 +89,13 @@ class Places:
 
     def _looks(self, recipient: str) -> tuple[str, str, str]:
         return self._dispatch.notification.type, recipient, self._dispatch.subject
+
+
+def undo_on_rollback(undo: list[Callable[[], None]]) -> None:
+    """Have these called if the transaction that is open, if one is, is rolled back."""
+    connection = database.connection()
+    if connection.in_atomic_block:
+        transaction.on_commit(_Written(undo), using=connection.alias, robust=True)
 
 
 class _Written:

@@ -12,7 +12,7 @@ from typing import Any
 from django.test import utils
 
 from notifyguard import conf, outcomes
-from notifyguard.channels import email
+from notifyguard.channels import email, notes, passes
 from notifyguard.channels.email import Dispatch
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, RecipientOutcome, State
@@ -38,10 +38,11 @@ def testing() -> bool:
 def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], messages: Any) -> Any:
     """Hand over what is neither suppressed nor stopped by the settings."""
     settings = conf.current()
-    kept = [message for message in batch if _leaves(email.describe(message, backend), settings)]
-    if len(kept) == len(batch):
-        return inner(messages)
-    return inner(kept) if kept else 0
+    kept = [message for message in batch if _leaves(message, backend, settings)]
+    if not kept:
+        return 0
+    with passes.taken_off(batch):
+        return inner(messages if len(kept) == len(batch) else kept)
 
 
 def stopped(dispatch: Dispatch, settings: Settings) -> Decision | None:
@@ -53,12 +54,14 @@ def stopped(dispatch: Dispatch, settings: Settings) -> Decision | None:
     return decision or switches(candidate)
 
 
-def _leaves(dispatch: Dispatch, settings: Settings) -> bool:
-    decision = stopped(dispatch, settings)
+def _leaves(message: Any, backend: Any, settings: Settings) -> bool:
+    with notes.obeyed(message):
+        dispatch = email.describe(message, backend)
+        decision = stopped(dispatch, settings)
     state = State.SENT if decision is None else State.DISCARDED
     rule, reason = (decision.rule, decision.reason) if decision else ("", "")
     outcomes.remember(
-        dispatch.message,
+        message,
         [RecipientOutcome(to, state, rule, reason) for to in dispatch.recipients],
     )
     return decision is None

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import Error as DatabaseFailure
 
 from notifyguard import alerts, context, outcomes, switchboard
-from notifyguard.channels import email, passes
+from notifyguard.channels import email, notes, passes
 from notifyguard.channels.transport import is_queue, is_silent
 from notifyguard.conf import Settings
 from notifyguard.decision import Decision, Sending
@@ -28,14 +28,13 @@ from notifyguard.switchboard import Board, Ruling
 
 
 def send(backend: Any, inner: Callable[[Any], Any], batch: list[Any], settings: Settings) -> Any:
-    """Hand over what may leave now; judge anew what has no valid pass."""
+    """Hand over what may leave now; judge what has no valid pass, by the note on it."""
     salt = _salt()
     returned = []
     for message in batch:
         given = passes.read(message, salt)
         if given is None:
-            with passes.taken_off([message]):
-                returned.append(_judge_anew(backend, inner, message))
+            returned.append(_judge_anew(backend, inner, message))
         else:
             arrival = Arrival(backend, inner, settings, message, given)
             returned.append(_let_through(arrival))
@@ -123,7 +122,8 @@ def _send_to_added(arrival: Arrival, added: Sequence[str]) -> list[Any]:
 def _judge_anew(backend: Any, inner: Callable[[Any], Any], message: Any) -> Any:
     from notifyguard import gate  # it starts at the beginning
 
-    return gate.send_messages(backend, inner, [message])
+    with notes.obeyed(message), passes.taken_off([message]):
+        return gate.send_messages(backend, inner, [message])
 
 
 def _without_ledger(arrival: Arrival, error: DatabaseFailure) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from notifyguard.hooks import backends, commands, messages, patching, transactions
+from notifyguard.hooks import backends, commands, messages, patching, queues, transactions
 
 __all__ = ["install", "uninstall"]
 
@@ -10,12 +10,12 @@ __all__ = ["install", "uninstall"]
 def install() -> None:
     """Guard every way out of Django; called by the app's ``ready()``.
 
-    ``ready()`` can run more than once in a process: a second call does nothing.
+    ``ready()`` can run more than once in a process: a second call guards nothing twice.
     """
-    if patching.installed():
-        return
-    for part in (backends, messages, transactions, commands):
-        part.install()
+    if not patching.installed():
+        for part in (backends, messages, transactions, commands):
+            part.install()
+    queues.install()
 
 
 def uninstall() -> None:

@@ -16,7 +16,8 @@ from django.urls import path
 import notifyguard
 from notifyguard import switchboard
 from notifyguard.actor import unrestricted
-from notifyguard.contrib.celery import header, publishing
+from notifyguard.context import travelling
+from notifyguard.contrib.celery import publishing
 from notifyguard.contrib.celery.header import HEADER
 from notifyguard.decision import Sending
 from tests.celery import travelling_tasks
@@ -105,7 +106,7 @@ def test_what_the_worker_says_itself_is_not_old(told):
 def test_what_cannot_be_read_is_held_and_so_is_what_comes_of_it(told, text):
     travelling_tasks.enqueues.apply_async((ANN, 2), headers={HEADER: text})
     row = told(ANN)
-    assert (row.state, row.rule, row.reason) == ("held", "suppressed", header.UNREADABLE)
+    assert (row.state, row.rule, row.reason) == ("held", "suppressed", travelling.UNREADABLE)
 
 
 def test_the_inform_step_travels(told, mailbox):

@@ -14,8 +14,8 @@ from celery.app.amqp import AMQP
 from django.core.management import BaseCommand, call_command
 
 import notifyguard
-from notifyguard.context import Task, running_task
-from notifyguard.contrib.celery import header, publishing
+from notifyguard.context import Task, running_task, travelling
+from notifyguard.contrib.celery import publishing
 from notifyguard.contrib.celery.header import HEADER
 from tests.celery.tasks import mail, nothing
 
@@ -42,7 +42,7 @@ def published():
 
 
 def said(headers):
-    return header.read(headers.get(HEADER))
+    return travelling.read(headers.get(HEADER))
 
 
 def patterns(headers):

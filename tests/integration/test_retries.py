@@ -16,7 +16,7 @@ from notifyguard import clock, signals, sweeper
 from notifyguard.decision import State
 from notifyguard.ledger import queue
 from notifyguard.models import Claim, Delivery, FrozenMessage
-from tests.mailbox import batch, closed_port, letter, outcomes, rows, states, use_server
+from tests.mailbox import batch, closed_port, come_due, letter, outcomes, rows, states, use_server
 from tests.operators import deed
 from tests.poison import Poison
 from tests.smtp import PROJECT
@@ -52,11 +52,6 @@ def given_up():
     signals.given_up.connect(hear)
     yield heard
     signals.given_up.disconnect(hear)
-
-
-def come_due(**conditions):
-    now = clock.now(connection)
-    Delivery.objects.filter(**conditions, wake_at__lt=now + timedelta(days=1)).update(wake_at=now)
 
 
 def waits():

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from notifyguard.contrib.celery import header
-from notifyguard.contrib.celery.header import HEADER, Said
+from notifyguard.context import travelling
+from notifyguard.context.travelling import Said
+from notifyguard.contrib.celery.header import HEADER
 
 _IN_MESSAGE = ("callbacks", "errbacks", "chain", "chord")
 _IN_OPTIONS = ("link", "link_error", "chain", "chord")
@@ -53,8 +54,8 @@ def _signature_with(signature: Mapping[str, Any], said: Said) -> dict[str, Any]:
     options = _with(signature.get("options") or {}, _IN_OPTIONS, said)
     headers = options.get("headers") or {}
     if HEADER in headers:
-        said = header.joined(header.read(headers[HEADER]), said)
-    options["headers"] = {**headers, HEADER: header.written(said)}
+        said = travelling.joined(travelling.read(headers[HEADER]), said)
+    options["headers"] = {**headers, HEADER: travelling.written(said)}
     names = _IN_ARGUMENTS.get(signature.get("subtask_type") or "", ())
     arguments = _with(signature.get("kwargs") or {}, names, said)
     return {**signature, "options": options, "kwargs": arguments}

@@ -9,9 +9,10 @@ from typing import Any
 
 from notifyguard import conf, context
 from notifyguard.channels import inference
-from notifyguard.context import Ambient
-from notifyguard.contrib.celery import embedding, far, header, lateness
-from notifyguard.contrib.celery.header import HEADER, Said
+from notifyguard.context import Ambient, travelling
+from notifyguard.context.travelling import Said
+from notifyguard.contrib.celery import embedding, far, lateness
+from notifyguard.contrib.celery.header import HEADER
 
 _in_beat = False
 
@@ -33,7 +34,7 @@ def publish(
         headers = dict(options.get("headers") or {})
         eta = lateness.eta_of(message, amqp.app.timezone)
         said = _said(name, message, eta, headers.get(HEADER))
-        options["headers"] = headers | {HEADER: header.written(said)}
+        options["headers"] = headers | {HEADER: travelling.written(said)}
         message = message._replace(body=embedding.body_with(message.body, said))
         if eta is not None:
             exchange = options.get("exchange")
@@ -50,9 +51,9 @@ def is_beat(**_: Any) -> None:
 def _said(name: str, message: Any, eta: datetime | None, carried: object) -> Said:
     now = datetime.now(UTC)
     ambient = context.current()
-    said = header.said_by(ambient, _origin(ambient), now)
+    said = travelling.said_by(ambient, _origin(ambient), now)
     if carried is not None:
-        said = header.joined(header.read(carried), said)
+        said = travelling.joined(travelling.read(carried), said)
     due = lateness.due(name, _id(message), eta, ambient.task, now)
     return replace(said, due_at=due.at, behind=due.behind)
 

@@ -17,8 +17,8 @@ from typing import Any
 from celery._state import _task_stack
 
 from notifyguard.channels import inference
-from notifyguard.context import Task, Travelled
-from notifyguard.contrib.celery import header
+from notifyguard.context import Task, Travelled, travelling
+from notifyguard.contrib.celery.header import HEADER
 
 _KEPT = "_notifyguard_travelled"
 _BEGAN = "_notifyguard_began"
@@ -72,7 +72,7 @@ def travelled(name: str, request: Any) -> Travelled:
 
 
 def _read(name: str, request: Any, began_at: float | None) -> Travelled:
-    said = header.read(_header_of(request))
+    said = travelling.read(_header_of(request))
     began = datetime.fromtimestamp(began_at or time.time(), UTC)
     task = Task(name, request.id or "", said.due_at, began, said.behind)
     return Travelled(said.suppressions, said.notification, task, said.origin or _here(request))
@@ -80,7 +80,7 @@ def _read(name: str, request: Any, began_at: float | None) -> Travelled:
 
 def _header_of(request: Any) -> object:
     # Of a message of protocol 1, and of a task that another one applies, only in ``headers``.
-    return getattr(request, header.HEADER, None) or (request.headers or {}).get(header.HEADER)
+    return getattr(request, HEADER, None) or (request.headers or {}).get(HEADER)
 
 
 def _here(request: Any) -> str:

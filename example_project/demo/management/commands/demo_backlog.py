@@ -41,11 +41,12 @@ class Command(BaseCommand):
 
 def earlier(raw: bytes, hours: float) -> str:
     """Return a message as it would be if it had been published so many hours earlier."""
-    from notifyguard.contrib.celery import header
+    from notifyguard.context import travelling
+    from notifyguard.contrib.celery.header import HEADER
 
     message = json.loads(raw)
-    said = header.read(message["headers"][header.HEADER])
+    said = travelling.read(message["headers"][HEADER])
     assert said.due_at is not None
     said = replace(said, due_at=said.due_at - timedelta(hours=hours))
-    message["headers"][header.HEADER] = header.written(said)
+    message["headers"][HEADER] = travelling.written(said)
     return json.dumps(message)

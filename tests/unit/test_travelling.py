@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyguard.context import Ambient, Suppression
-from notifyguard.contrib.celery import header
-from notifyguard.contrib.celery.header import Said, joined, read, said_by, written
+from notifyguard.context import Ambient, Suppression, travelling
+from notifyguard.context.travelling import Said, joined, read, said_by, written
 from notifyguard.notification import notification_of
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -90,7 +89,7 @@ def test_a_message_that_carries_something_keeps_it_and_gets_what_is_said_here():
     ],
 )
 def test_what_cannot_be_read_is_suppressed_in_doubt(text):
-    assert read(text) == Said((Suppression("*", header.UNREADABLE, in_doubt=True),))
+    assert read(text) == Said((Suppression("*", travelling.UNREADABLE, in_doubt=True),))
 
 
 def test_what_a_later_release_adds_is_passed_over():
