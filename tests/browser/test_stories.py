@@ -33,19 +33,26 @@ def shows(page, text):
     page.get_by_text(text).first.wait_for()
 
 
-def press(page, name, role="button"):
-    """Reach something by the Tab key alone, and press it by Enter."""
-    tab_to(page, name, role)
-    page.keyboard.press("Enter")
+def press(page, name, role="button", key="Enter"):
+    """Reach something by the Tab key alone, and press it."""
+    tab_to(page, page.get_by_role(role, name=name))
+    page.keyboard.press(key)
 
 
-def tab_to(page, name, role):
-    wanted = page.get_by_role(role, name=name).first.element_handle()
+def type_into(page, label, text):
+    """Reach a field by the Tab key alone, and write over what it says."""
+    tab_to(page, page.get_by_label(label))
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type(text)
+
+
+def tab_to(page, wanted):
+    wanted.first.wait_for()
     for _ in range(80):
         page.keyboard.press("Tab")
-        if page.evaluate("each => each === document.activeElement", wanted):
+        if wanted.first.evaluate("each => each === document.activeElement"):
             return
-    raise AssertionError(f"no Tab leads to {name}")
+    raise AssertionError(f"no Tab leads to {wanted}")
 
 
 def test_stop_look_canary_release_by_mouse(opened, mailbox):
@@ -96,31 +103,41 @@ def let_go(page, mailbox):
     assert len(mailbox.recipients()) == 6
 
 
-def test_stop_and_release_by_keyboard(opened, mailbox):
+def test_stop_look_canary_release_by_keyboard(opened, mailbox):
     page = opened("switch/")
     press(page, "Stop everything")
     shows(page, "It stands.")
-    tab_to(page, "Reason", "textbox")
-    page.keyboard.type("A flood")
+    type_into(page, "Reason", "A flood")
     press(page, "Put it on record")
     shows(page, "Stopped: everything, critical types too")
-    letter("ann@example.com").send()
+    scene.flood(2)
+    press(page, re.compile("^Held"), "link")
+    press(page, re.compile("^Look at"), "link")
+    press(page, "Ticket 4211 was modified", "link")
+    press(page, "Read what it says", "link")
+    shows(page, "which you own.")
+    press(page, "Switches", "link")
     press(page, "Open again", "link")
-    tab_to(page, "Reason", "textbox")
-    page.keyboard.type("Over")
-    page.keyboard.press("Tab")
-    page.keyboard.type("resume")
+    type_into(page, "Reason", "Over")
+    type_into(page, "Type resume", "resume")
     page.keyboard.press("Enter")
     shows(page, "Mail is open.")
+    let_go_by_keyboard(page, mailbox)
+
+
+def let_go_by_keyboard(page, mailbox):
     press(page, re.compile("^Held"), "link")
     press(page, re.compile("^Release…"), "link")
-    tab_to(page, "Reason", "textbox")
-    page.keyboard.type("Of use")
-    page.keyboard.press("Tab")
-    page.keyboard.type("1")
+    type_into(page, "First, as a canary", "1")
+    type_into(page, "Reason", "Of use")
+    type_into(page, "Type 2", "2")
     page.keyboard.press("Enter")
-    shows(page, "1 of 1 let go")
+    shows(page, "The canary is out.")
     assert mailbox.recipients() == ["ann@example.com"]
+    type_into(page, "Reason", "Ann has hers, once")
+    press(page, "It looks well")
+    shows(page, "2 of 2 let go")
+    assert len(mailbox.recipients()) == 2
 
 
 def test_with_javascript_off_the_switches_work(opened, mailbox):
@@ -157,6 +174,16 @@ def test_did_ann_get_it_and_why_not(opened, mailbox):
     shows(page, "Newest first, for ann@example.com")
 
 
+def test_somebody_is_found_by_keyboard(opened, mailbox):
+    scene.usual_mail()
+    page = opened("")
+    type_into(page, "Did they get it", "carol@example.org")
+    page.keyboard.press("Enter")
+    shows(page, "Newest first, for carol@example.org")
+    press(page, "What is new this week", "link")
+    shows(page, "newsletter.weekly")
+
+
 def test_uncertain_deliveries_are_resolved(opened, mailbox):
     scene.uncertain("bob@example.com", "carol@example.org")
     page = opened("delivery/uncertain/")
@@ -167,6 +194,20 @@ def test_uncertain_deliveries_are_resolved(opened, mailbox):
     click(page, "Write it down")
     shows(page, "1 resolved.")
     assert states() == ["sent", "uncertain"]
+
+
+def test_uncertain_deliveries_are_resolved_by_keyboard(opened, mailbox):
+    scene.uncertain("bob@example.com", "carol@example.org")
+    page = opened("delivery/uncertain/")
+    tab_to(page, page.get_by_label("bob@example.com"))
+    page.keyboard.press("Space")
+    tab_to(page, page.get_by_label("It was sent: the log"))
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    type_into(page, "Where and how", "The log of mx1 does not know it")
+    press(page, "Write it down")
+    shows(page, "1 resolved.")
+    assert states() == ["failed", "uncertain"]
 
 
 @pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
