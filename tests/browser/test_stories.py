@@ -9,6 +9,7 @@ import pytest
 from notifyguard.models import Delivery, Event, Switch
 from tests.browser import scene
 from tests.mailbox import doorbell, letter, states
+from tests.operators import PAGES
 from tests.spooled import SpooledTaskFactory
 
 pytestmark = [
@@ -16,13 +17,6 @@ pytestmark = [
     pytest.mark.needs("chromium"),
     pytest.mark.needs("playwright"),
 ]
-
-NARROW_PAGES = (
-    *("", "switch/", "switch/set/", "switch/types/", "delivery/?q=ann@example.com"),
-    *("delivery/uncertain/", "heldmessage/", "heldmessage/list/", "heldmessage/release/"),
-    *("heldmessage/discard/", "heldmessage/discarded/", "release/", "event/"),
-    *("blockedaddress/", "blockedaddress/block/"),
-)
 
 
 def click(page, name, role="button"):
@@ -258,7 +252,7 @@ def test_at_360_pixels_nothing_has_to_be_scrolled_sideways(opened, mailbox, dark
     page = opened("", narrow=True, dark=dark)
     start = page.url
     held = Delivery.objects.filter(state="held")[0].id
-    paths = (*NARROW_PAGES, f"delivery/{held}/", f"delivery/{held}/text/")
+    paths = (*PAGES, f"delivery/{held}/", f"delivery/{held}/text/")
     for path in paths:
         page.goto(f"{start}{path}")
         wide = page.evaluate("document.documentElement.scrollWidth")
