@@ -66,7 +66,7 @@ class DeliveryPages(UncertainPages, BodyPages):
         return self.page(
             request,
             "delivery",
-            row.subject or f"A message of type {row.type}",
+            bodies.title(row.type, row.subject),
             row=row,
             story=words,
             fellows=fellows.exclude(id=row.id).order_by("id")[:FELLOWS],

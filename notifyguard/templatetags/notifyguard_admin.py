@@ -13,7 +13,10 @@ from django.utils.timesince import timesince
 from notifyguard import clock, database
 from notifyguard.admin.standing import Standing
 from notifyguard.admin.standing import standing as how_things_stand
+from notifyguard.ledger.held import bodies
+from notifyguard.ledger.held.choice import Held
 from notifyguard.ledger.looks.story import moment
+from notifyguard.models import Delivery
 
 MINUTE = 60
 
@@ -30,6 +33,12 @@ def standing(context: Any) -> Standing:
 def badge(state: str) -> SafeString:
     """Return a state or position as a coloured word; its colour says nothing that it does not."""
     return format_html('<span class="ng-badge ng-{}">{}</span>', state, state.replace("_", " "))
+
+
+@register.filter
+def called(row: Delivery | Held) -> str:
+    """Return what the message of a delivery is called."""
+    return bodies.title(row.type, row.subject)
 
 
 @register.filter

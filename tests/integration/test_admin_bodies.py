@@ -191,3 +191,18 @@ def test_a_name_of_an_attachment_leads_nowhere(root, kept, name, saved):
 def test_a_message_that_cannot_be_built_says_so(root, kept):
     row = kept(subject="one\ntwo")
     assert "cannot be built" in told(root.get(at("body", row), follow=True))
+
+
+@pytest.mark.parametrize("type", ["auth.password_reset", "ticket.modified"])
+def test_the_subject_of_a_critical_type_is_shown_nowhere_for_a_code_may_stand_in_it(
+    root, kept, type
+):
+    row = kept(type, subject="482910 is your code")
+    addresses = [
+        reverse("admin:notifyguard_delivery_changelist") + "?q=ann@example.com",
+        at("change", row),
+        reverse("admin:notifyguard_heldmessage_list"),
+    ]
+    shown = [root.get(address).content.decode() for address in addresses]
+    assert ["482910" in each for each in shown] == [type == "ticket.modified"] * 3
+    assert all(type in each for each in shown)

@@ -1,4 +1,4 @@
-"""The text of a kept message, for a person who has to judge it: on record before it is shown."""
+"""What a message says, for a person who must judge it: its text is on record before it is shown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ REDACTED = (
 
 
 def is_redacted(type: str) -> bool:
-    """Tell whether nobody is shown the text of messages of a type."""
+    """Tell whether nobody is shown what messages of a type say."""
     return conf.current().for_type(type).critical
+
+
+def title(type: str, subject: str) -> str:
+    """Return what a message is called before people: by its subject, if that may be shown.
+
+    Login codes stand in subjects more often than not.
+    """
+    return f"A message of type {type}" if is_redacted(type) or not subject else subject
 
 
 def read(delivery: Delivery, part: str, *, actor: Actor) -> hold.Frozen:
