@@ -128,7 +128,19 @@ def _joined(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _told(entry: dict[str, str]) -> str:
-    microseconds = entry.get("__REALTIME_TIMESTAMP", "")
-    at = datetime.fromtimestamp(int(microseconds or 0) // 1_000_000, UTC)
+    at = _stamped(entry.get("__REALTIME_TIMESTAMP", ""))
     name, process = entry.get("SYSLOG_IDENTIFIER", ""), entry.get("_PID", "0")
-    return f"{at:%Y-%m-%dT%H:%M:%S}Z host {name}[{process}]: {entry.get('MESSAGE', '')}"
+    return f"{at}host {name}[{process}]: {entry.get('MESSAGE', '')}"
+
+
+def _stamped(microseconds: str) -> str:
+    """Return when an entry was written; nothing where it does not say.
+
+    A time that was made up would have the log reach to where it does not, and its
+    silence prove that a message never left.
+    """
+    try:
+        at = datetime.fromtimestamp(int(microseconds) // 1_000_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return f"{at:%Y-%m-%dT%H:%M:%S}Z "

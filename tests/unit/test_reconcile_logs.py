@@ -139,19 +139,29 @@ def _earlier(text):
     return text.replace("Nov 25 21", "Nov 25 20").replace("2026-11-25 21", "2026-11-25 20")
 
 
-def test_what_journald_exports_is_read(tmp_path):
+@pytest.mark.parametrize(
+    ("stamp", "first"),
+    [
+        ("__REALTIME_TIMESTAMP=1764106883000000\n", datetime.fromtimestamp(1764106883, UTC)),
+        ("__REALTIME_TIMESTAMP=yesterday\n", None),
+        (f"__REALTIME_TIMESTAMP={10**30}\n", None),
+        ("", None),
+    ],
+    ids=["as it is", "no number", "no time", "missing"],
+)
+def test_what_journald_exports_is_read(tmp_path, stamp, first):
     entries = []
     for line in POSTFIX.read_text().splitlines():
         name, _, message = line.split(" mx ", 1)[1].partition(": ")
         entries.append(
-            "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1764106883000000\n"
+            f"__CURSOR=s=1\n{stamp}"
             f"MESSAGE={message}\nSYSLOG_IDENTIFIER={name.split('[')[0]}\n_PID=1\n"
         )
     exported = tmp_path / "export"
     exported.write_text("\n".join(entries))
     evidence = heard(exported)
     assert evidence.accepted == heard(POSTFIX).accepted
-    assert evidence.first == datetime.fromtimestamp(1764106883, UTC)
+    assert evidence.first == first
 
 
 def test_journalctl_as_text_is_read(tmp_path):
