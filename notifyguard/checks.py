@@ -22,7 +22,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
-from notifyguard import conf, inherited
+from notifyguard import conf, database, inherited
 from notifyguard.channels import digest
 from notifyguard.conf.problem import did_you_mean
 
@@ -166,25 +166,26 @@ def check_ledger_database(app_configs: AppConfigs, **kwargs: Any) -> list[checks
 def check_tables(
     app_configs: AppConfigs, databases: Collection[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """W004, W005: the ledger's tables are missing, or cannot be asked for."""
+    """W004, W005: tables of the ledger, or columns of them, are missing, or cannot be asked for."""
     alias = conf.current().database
     if alias not in (databases or ()):
         return []
+    # Its integrations have tables there too.
+    ours = [app for app in apps.get_app_configs() if app.name.partition(".")[0] == TAG]
     try:
-        present = set(connections[alias].introspection.table_names())
+        missing = {app: database.missing(connections[alias], app.get_models()) for app in ours}
     except DatabaseFailure as error:
         text = f'The ledger\'s database "{alias}" cannot be asked for its tables: {error}'
         hint = f'Make DATABASES["{alias}"] reachable; then run "{_migrate("notifyguard", alias)}".'
         return [checks.Warning(text, hint=hint, id="notifyguard.W005")]
     return [
         checks.Warning(
-            f'Tables of the ledger are missing in "{alias}": {", ".join(sorted(missing))}.',
+            f'Tables of the ledger are missing in "{alias}": {", ".join(sorted(lacking))}.',
             hint=f'Run "{_migrate(app.label, alias)}".',
             id="notifyguard.W004",
         )
-        for app in apps.get_app_configs()
-        if app.name.partition(".")[0] == TAG  # its integrations have tables there too
-        if (missing := {model._meta.db_table for model in app.get_models()} - present)
+        for app, lacking in missing.items()
+        if lacking
     ]
 
 

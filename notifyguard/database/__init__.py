@@ -6,6 +6,7 @@ routers and replicas.
 
 from notifyguard.database.committed import beside, close_beside, read_committed
 from notifyguard.database.searching import begins
+from notifyguard.database.shape import missing
 from notifyguard.database.standing import (
     Standing,
     alias,
@@ -25,6 +26,7 @@ __all__ = [
     "close_beside",
     "connection",
     "in_memory",
+    "missing",
     "read_committed",
     "retrying",
     "short_transaction",

@@ -20,7 +20,7 @@ from notifyguard.gate.late import logger
 from notifyguard.gate.passage import Passage
 from notifyguard.gate.stopped import failed
 from notifyguard.ledger import Entry, StaleBoard
-from notifyguard.models import Control
+from notifyguard.models import Claim, Control, Delivery, FrozenMessage
 from notifyguard.switchboard import Board
 
 _said: set[str] = set()
@@ -64,21 +64,27 @@ def without_ledger(passage: Passage, cases: Sequence[Case], error: DatabaseFailu
 
 
 def tables_are_missing() -> bool:
-    """Tell whether the ledger's tables have never been made; not whether it is down."""
+    """Tell whether the ledger's tables have never been made; not whether it is down.
+
+    Half made they are, too, as long as they are empty: ``migrate`` makes a new database, and
+    runs the project's own migrations in between. A ledger of an older release is none of it.
+    """
     ours = database.connection()
     try:
         if ours.vendor == "sqlite":
             # The caller's transaction may lock out the connection beside it, and a
             # question that fails does not break it.
-            return _lacks_tables(ours)
-        return database.read_committed(_lacks_tables)
+            return _is_unmade(ours)
+        return database.read_committed(_is_unmade)
     except DatabaseFailure:
         return False
 
 
-def _lacks_tables(connection: BaseDatabaseWrapper) -> bool:
-    with connection.cursor() as cursor:
-        return Control._meta.db_table not in connection.introspection.table_names(cursor)
+def _is_unmade(connection: BaseDatabaseWrapper) -> bool:
+    lacking = database.missing(connection, (Control, Claim, Delivery, FrozenMessage))
+    if not lacking or Delivery._meta.db_table in lacking:
+        return bool(lacking)
+    return not Delivery.objects.using(connection.alias).exists()
 
 
 def _is_for_later(case: Case) -> bool:
@@ -138,7 +144,7 @@ def cause(error: DatabaseFailure) -> str:
     said = str(error).partition("\n")[0]
     return (
         f'The database "{alias}" says: {type(error).__name__}: {said} '
-        f"(manage.py check --database {alias} --tag database looks for tables that are missing.)"
+        f"(manage.py check --database {alias} --tag database looks for what is missing.)"
     )
 
 

@@ -76,6 +76,7 @@ class _Waiting(NamedTuple):
     rule: str
     created_at: datetime
     due_at: datetime | None
+    scheduled: bool
     max_age: timedelta | None
 
 
@@ -102,8 +103,9 @@ def _by_rules(what: Meant) -> Iterator[Finding]:
     dispatch = cache(_dispatch)
     for row, block in _blocked(what, board):
         # Who releases what is shown as late makes it due now.
-        due_at = what.at if row.rule in LATE else row.due_at or row.created_at
-        scheduled = row.due_at is not None and row.due_at > row.created_at
+        late = row.rule in LATE
+        due_at = what.at if late else row.due_at or row.created_at
+        scheduled = row.scheduled and not late
         judged = dispatch(row.type, row.max_age), row.recipient, settings, board, due_at, scheduled
         decision = decide_again(Candidate(*judged, block))
         if decision is not None and stops(decision, settings):

@@ -44,6 +44,7 @@ _COLUMNS = (
     ("changed_at", "timestamptz"),
     ("wake_at", "timestamptz"),
     ("due_at", "timestamptz"),
+    ("scheduled", "boolean"),
     ("max_age", "interval"),
 )
 _NAMES = tuple(name for name, _ in _COLUMNS)

@@ -28,7 +28,7 @@ WAITING = (State.QUEUED, State.CLAIMED)
 CARRIED = (
     *("id", "dispatch", "key", "fingerprint", "type", "recipient", "state", "attempt"),
     *("rule", "reason", "origin", "call_site", "task_id", "backend", "subject", "message_id"),
-    *("max_age", "retries", "supersedes", "doubtful"),
+    *("max_age", "scheduled", "retries", "supersedes", "doubtful"),
 )
 """What an entry and its row have in common."""
 
@@ -119,7 +119,6 @@ def entry_of(row: Delivery) -> Entry:
         **{name: getattr(row, name) for name in CARRIED},
         frozen=row.wake_at is not None,
         due_at=row.due_at or row.created_at,
-        scheduled=row.due_at is not None and row.due_at > row.created_at,
     )
 
 

@@ -78,10 +78,11 @@ def is_overtaken(type: str, recipient: str, due_at: datetime, dispatch: UUID) ->
         later,
         recipient=recipient,
         type=type,
+        scheduled=True,
         due_at__range=(due_at, now),
         state__in=_DUE_OR_LEFT,
     )
-    return others.filter(due_at__gt=F("created_at")).exists()
+    return others.exists()
 
 
 def cancel(type: str, key: str) -> int:

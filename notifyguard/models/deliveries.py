@@ -63,6 +63,9 @@ class Delivery(models.Model):
     due_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When it was meant to leave, if not when created.")
     )
+    scheduled = models.BooleanField(
+        default=False, db_default=False, help_text=_("Its sender said when it is to leave.")
+    )
     max_age = models.DurationField(
         null=True, blank=True, help_text=_("How late it may leave, if its message says so.")
     )

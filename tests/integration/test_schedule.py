@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core import mail
 from django.db import DatabaseError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 import notifyguard
@@ -21,7 +22,7 @@ from notifyguard.ledger.looks.story import moment
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import MessageFactory
 from tests.mailbox import batch, letter, outcomes, rows, states, use_backend
-from tests.operators import deed, facts, operate
+from tests.operators import deed, facts, operate, release
 from tests.smtp import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -391,6 +392,25 @@ def test_an_older_one_that_comes_after_the_latest_has_left_is_not_sent(mailbox, 
         come_due(timedelta(hours=hours), wake_at__gt=timezone.now())
         sweeper.sweep()
     assert states() == ["expired", "sent"]
+
+
+@pytest.mark.parametrize("policy", ["hold", "latest"])
+def test_what_is_released_though_it_is_stale_was_never_scheduled(mailbox, settings, policy):
+    """A release makes it due now; a sweeper that comes late has missed nothing."""
+    option(settings, on_missed=policy, max_age=DAY)
+    deed("hold", TYPE)
+    for key in ("1", "2"):
+        letter("ann@example.com", key=key, type=TYPE).send()
+    deed("resume", TYPE)
+    Delivery.objects.update(created_at=F("created_at") - 2 * DAY)
+    release()
+    sweeper.sweep()
+    assert [(row.state, row.rule) for row in rows()] == [("held", "stale")] * 2
+    release()
+    then = timezone.now() - timedelta(minutes=20)
+    Delivery.objects.update(due_at=then, wake_at=then)
+    sweeper.sweep()
+    assert states() == ["sent"] * 2
 
 
 def test_what_is_merely_queued_was_not_missed(mailbox, settings):

@@ -222,9 +222,10 @@ def _queue(
     connection: BaseDatabaseWrapper, release: Release, ids: Sequence[UUID], now: datetime
 ) -> None:
     rows.deliveries(connection).filter(id__in=ids).update(
-        # Who releases what is shown as late wants it to leave: it is due now.
-        # First, since MariaDB assigns one after the other, and the rule changes.
+        # Who releases what is shown as late wants it to leave: it is due now, and that is no
+        # schedule's word. First, since MariaDB assigns one after the other, and the rule changes.
         due_at=Case(When(rule__in=LATE, then=Value(now)), default=F("due_at")),
+        scheduled=Case(When(rule__in=LATE, then=Value(False)), default=F("scheduled")),
         state=State.QUEUED,
         # A new attempt, so that whoever still works on the row under the old one has lost it.
         attempt=F("attempt") + 1,
