@@ -131,12 +131,11 @@ def _without_ledger(arrival: Arrival, error: DatabaseFailure) -> Any:
 
     Whoever brought it still has it, and is told that it was not sent.
     """
-    given, settings = arrival.given, arrival.settings
-    options = settings.for_type(given.type)
+    options = arrival.settings.for_type(arrival.given.type)
     missing = failures.tables_are_missing()
     urgent = missing or options.critical or options.in_transaction == "now"
-    ruling = switchboard.last_known().ruling(given.type, settings)
-    if urgent and ruling is None:
+    arrival.case.passing = arrival.own_entries()
+    if urgent and not _is_stopped_unmarked(arrival):
         return _send_unmarked(arrival, remember=not missing)
     if is_silent(arrival.backend):
         late.logger.error("notifyguard: %s (%s)", _REFUSED, type(error).__name__)
@@ -144,9 +143,19 @@ def _without_ledger(arrival: Arrival, error: DatabaseFailure) -> Any:
     raise LedgerUnavailable(f"{_REFUSED} {failures.cause(error)}") from error
 
 
+def _is_stopped_unmarked(arrival: Arrival) -> bool:
+    """Tell whether a person's word, as far as it is known, stops it for anybody.
+
+    For all then: what the queue counts as sent it does not try again for the others.
+    """
+    board = switchboard.last_known()
+    if board.ruling(arrival.given.type, arrival.settings):
+        return True
+    return bool(arrival.case.stopped_by(decide_on_people, board))
+
+
 def _send_unmarked(arrival: Arrival, *, remember: bool) -> Any:
     case = arrival.case
-    case.passing = arrival.own_entries()
     with passes.taken_off([arrival.message]):
         if arrival.prepare(case):
             landed = arrival.deliver(case)
@@ -170,6 +179,7 @@ _FORGOTTEN = Decision(
 )
 _REFUSED = (
     "A message came back from its queue and was not sent, because the ledger's database "
-    "cannot be written: it may have been sent before. Critical types are sent all the same. "
+    "cannot be written: it may have been sent before. Critical types are sent all the same, "
+    "save what somebody has stopped. "
     "Whoever queued it still has it; let the queue try again."
 )

@@ -237,6 +237,21 @@ def test_critical_mail_leaves_all_the_same_and_is_recorded_late_and_once(mailbox
     assert mailbox.recipients() == [ANN]
 
 
+@pytest.mark.parametrize("to", [[BOB], [ANN, BOB]], ids=["alone", "among others"])
+def test_but_not_from_a_staging_site_to_others(mailbox, monkeypatch, settings, to):
+    """A copied queue beside a copied ledger that is down."""
+    message = handed(*to, type="auth.password_reset")
+    settings.NOTIFYGUARD |= {"ALLOW_RECIPIENTS": [ANN]}
+    with monkeypatch.context() as patched:
+        patched.setattr(came_back, "find", broken)
+        with pytest.raises(LedgerUnavailable, match="let the queue try again"):
+            message.send()
+    assert mailbox.accepted() == []
+    assert message.send() == int(ANN in to)
+    assert states(recipient=BOB) == ["held"]
+    assert mailbox.recipients() == [each for each in to if each == ANN]
+
+
 def test_but_not_what_a_switch_stops(mailbox, monkeypatch):
     message = handed(type="auth.password_reset")
     switchboard.set_switch(
