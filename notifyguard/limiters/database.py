@@ -8,7 +8,7 @@ a limit allows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -19,8 +19,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from notifyguard import database
 from notifyguard.conf import LimiterSettings
 from notifyguard.database import Standing
-from notifyguard.limiters import log, recount
+from notifyguard.limiters import log
 from notifyguard.limiters.base import Quota, Refusal, Request
+from notifyguard.limiters.recount import Mark, Recount
 
 T = TypeVar("T")
 
@@ -31,7 +32,8 @@ class DatabaseLimiter:
     """Counts in the ledger's own tables, by the database's clock."""
 
     def __init__(self, settings: LimiterSettings) -> None:
-        pass  # it needs neither a location nor options
+        """Takes neither a location nor options."""
+        self._recount = Recount()
 
     def acquire(
         self, requests: Sequence[Request], *, from_ledger: bool = False
@@ -47,7 +49,9 @@ class DatabaseLimiter:
         """
         if not requests:
             return []
-        return _in_own_transaction(partial(_acquire, requests, from_ledger))
+        answers, marks = _in_own_transaction(partial(self._acquire, requests, from_ledger))
+        self._recount.remember(marks)
+        return answers
 
     def refund(self, requests: Sequence[Request]) -> None:
         """Free what these deliveries counted.
@@ -67,16 +71,15 @@ class DatabaseLimiter:
         if requests:
             _in_own_transaction(partial(_renew, requests))
 
-
-def _acquire(
-    requests: Sequence[Request], from_ledger: bool, connection: BaseDatabaseWrapper
-) -> list[Refusal | None]:
-    if from_ledger:
-        recount.complete(connection, {quota for request in requests for quota in request.quotas})
-    books = _Books(connection, requests)
-    answers = [books.judge(request) for request in requests]
-    books.write()
-    return answers
+    def _acquire(
+        self, requests: Sequence[Request], from_ledger: bool, connection: BaseDatabaseWrapper
+    ) -> tuple[list[Refusal | None], Mapping[UUID, Mark]]:
+        quotas = {quota for request in requests for quota in request.quotas}
+        marks = self._recount.complete(connection, quotas) if from_ledger else {}
+        books = _Books(connection, requests)
+        answers = [books.judge(request) for request in requests]
+        books.write()
+        return answers, marks
 
 
 def _refund(requests: Sequence[Request], connection: BaseDatabaseWrapper) -> None:
