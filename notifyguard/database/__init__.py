@@ -5,6 +5,7 @@ routers and replicas.
 """
 
 from notifyguard.database.committed import beside, close_beside, read_committed
+from notifyguard.database.jumping import last_of_each
 from notifyguard.database.searching import begins
 from notifyguard.database.shape import missing
 from notifyguard.database.standing import (
@@ -26,6 +27,7 @@ __all__ = [
     "close_beside",
     "connection",
     "in_memory",
+    "last_of_each",
     "missing",
     "read_committed",
     "retrying",

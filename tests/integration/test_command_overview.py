@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notifyguard
-from notifyguard import conf, ledger
+from notifyguard import clock, conf, ledger
 from notifyguard.decision import State
+from notifyguard.ledger.entry import new_id
 from notifyguard.ledger.looks import types_found
-from notifyguard.models import Sweep
+from notifyguard.models import Delivery, Sweep
 from tests.factories import DeliveryFactory, SwitchFactory
 from tests.mailbox import letter
 from tests.operators import deed, facts, operate
@@ -174,7 +175,23 @@ def test_types_cost_one_jump_for_each_and_scan_no_table(full):
             DeliveryFactory(type=type)
     with CaptureQueriesContext(connection) as queries:
         assert list(types_found.names()) == ["a", "b", "c"]
-    assert len(queries) == 4
+    assert len(queries) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 2500])  # MariaDB lets nothing recur more than 1,000 times
+def test_any_number_of_types_is_found_with_its_newest_delivery(full, count):
+    now = timezone.now()
+    names = sorted(f"app{number}.changed" for number in range(count))
+    Delivery.objects.bulk_create(
+        DeliveryFactory.build(id=new_id(), type=name, created_at=now - timedelta(hours=age))
+        for age in (2, 1)
+        for name in names
+    )
+    with CaptureQueriesContext(connection) as queries:
+        seen = types_found.last_seen()
+    assert sorted(seen) == names
+    assert {clock.now(connection) - at > timedelta(hours=1.5) for at in seen.values()} <= {False}
+    assert len(queries) <= 10
 
 
 def test_types_say_when_none_was_found(full):

@@ -17,7 +17,7 @@ from notifyguard import sweeper
 from notifyguard.decision import State
 from notifyguard.exceptions import CannotFreeze, InTransaction, LedgerUnavailable
 from notifyguard.gate import failures, taken
-from notifyguard.ledger.looks import report
+from notifyguard.ledger.looks import report, types_found
 from notifyguard.ledger.looks.story import moment
 from notifyguard.models import Claim, Delivery, FrozenMessage
 from tests.factories import MessageFactory
@@ -526,6 +526,7 @@ def test_what_is_planned_is_told_apart_row_by_row(mailbox, django_assert_num_que
     with django_assert_num_queries(1) as asked:
         assert report.waiting() == []
     assert asked.captured_queries[0]["sql"].count("SELECT") == 1
+    assert types_found.waiting() == {}
 
 
 def test_what_is_due_is_shown_as_queued(mailbox):

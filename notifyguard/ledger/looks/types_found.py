@@ -7,9 +7,10 @@ from datetime import datetime
 
 from django.db.models import Count
 
-from notifyguard import database
+from notifyguard import clock, database
 from notifyguard.decision import State
-from notifyguard.ledger import leases, rows
+from notifyguard.ledger import leases, rows, schedule
+from notifyguard.models import Delivery
 
 COUNTED = 10_000
 """Deliveries of a type are counted so far and no further."""
@@ -37,31 +38,22 @@ class FoundType:
 
 def names() -> list[str]:
     """Return every type found, sorted."""
-    return list(last_seen())
+    return list(database.last_of_each(Delivery, "type"))
 
 
 def last_seen() -> dict[str, datetime]:
-    """Return every type found, sorted by name, with the time when its newest delivery began.
-
-    A loose index scan: one jump in the index over (type, id) for each type, however many
-    deliveries it has. Backwards, since identifiers are ordered by time: the newest is
-    the last of its type.
-    """
-    deliveries = rows.deliveries(database.connection()).order_by("-type", "-id")
-    newest = deliveries.values_list("type", "created_at")
-    seen: list[tuple[str, datetime]] = []
-    row = newest.first()
-    while row is not None:
-        seen.append(row)
-        row = newest.filter(type__lt=row[0]).first()
-    return dict(reversed(seen))
+    """Return every type found, sorted by name, with the time when its newest delivery began."""
+    # Identifiers are ordered by time: the newest is the last of its type.
+    newest = database.last_of_each(Delivery, "type")
+    found = rows.deliveries(database.connection()).only("created_at").in_bulk(newest.values())
+    return {name: found[last].created_at for name, last in newest.items() if last in found}
 
 
 def waiting() -> dict[str, dict[State, int]]:
-    """Count what waits for a process or a person, by type and state."""
+    """Count what waits for a process or a person, by type and state; not what is scheduled."""
     counted: dict[str, dict[State, int]] = {}
-    grouped = leases.waiting().order_by().values_list("type", "state").annotate(Count("id"))
-    for name, state, count in grouped:
+    found = leases.waiting().exclude(schedule.is_planned(clock.now(database.connection())))
+    for name, state, count in found.order_by().values_list("type", "state").annotate(Count("id")):
         counted.setdefault(name, {})[State(state)] = count
     return counted
 
