@@ -1,13 +1,13 @@
 """What a release would do now: how many, to how many, and what would stop some of them.
 
-Each delivery is judged as it will be when it is about to leave, and nothing is
-changed. However many there are, few are in memory.
+Each delivery is looked at once, as a release looks at it, and nothing is changed: the first
+that stops it is what is shown. However many there are, few are in memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,18 +16,18 @@ from uuid import UUID
 
 from django.db.models import Count
 
-from notifyguard import conf, switchboard
+from notifyguard import conf, database, switchboard
 from notifyguard.channels.email import Dispatch
-from notifyguard.conf import Settings
-from notifyguard.decision import Decision, Sending, State
+from notifyguard.decision import Sending, State
 from notifyguard.gate import digests
 from notifyguard.gate.reports import stops
 from notifyguard.ledger import held
 from notifyguard.ledger.held import Group, Meant, Totals, folding
 from notifyguard.ledger.held.choice import LATE, PAGE
+from notifyguard.ledger.held.folding import Leaving
 from notifyguard.notification import Notification
 from notifyguard.rules import Candidate, decide_again, limits
-from notifyguard.switchboard import Block, Board
+from notifyguard.switchboard import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Preview:
 
 
 class _Waiting(NamedTuple):
-    """What the rules that time changes look at, of a delivery that is held."""
+    """What must be known of a delivery that is held."""
 
     id: UUID
     type: str
@@ -78,9 +78,15 @@ class _Waiting(NamedTuple):
     due_at: datetime | None
     scheduled: bool
     max_age: timedelta | None
+    fingerprint: UUID | None
+    supersedes: UUID | None
 
-
-Finder = Callable[[Meant], Iterator[Finding]]
+    @property
+    def leaving(self) -> Leaving:
+        """It, as folding sees it."""
+        return Leaving(
+            *(self.id, self.type, self.recipient, self.fingerprint, self.supersedes, self.rule)
+        )
 
 
 def preview(what: Meant, *, keeps_repeats: bool = False) -> Preview:
@@ -90,90 +96,117 @@ def preview(what: Meant, *, keeps_repeats: bool = False) -> Preview:
         what: from ``held.meant``; the same is given to ``releases.begin``.
         keeps_repeats: as in ``releases.begin``.
     """
-    found = [finding for find in FINDERS for finding in find(what)]
-    if keeps_repeats:
-        found = [finding for finding in found if finding.name != folding.REPEAT]
-    return Preview(what, held.totals(what), held.groups_of(what), found)
+    look = _Look(what, keeps_repeats=keeps_repeats)
+    found = Counter(finding for page in _pages(what) for finding in look.at(page))
+    findings = [Finding(name, count, outcome) for (name, outcome), count in found.most_common()]
+    return Preview(what, held.totals(what), held.groups_of(what), findings)
 
 
-def _by_rules(what: Meant) -> Iterator[Finding]:
-    """What the rules say that are asked again before it leaves."""
-    settings, board = conf.current(), switchboard.board(fresh=True)
-    counts: Counter[tuple[str, str]] = Counter()
-    dispatch = cache(_dispatch)
-    for row, block in _blocked(what, board):
-        # Who releases what is shown as late makes it due now.
-        late = row.rule in LATE
-        due_at = what.at if late else row.due_at or row.created_at
-        scheduled = row.scheduled and not late
-        judged = dispatch(row.type, row.max_age), row.recipient, settings, board, due_at, scheduled
-        decision = decide_again(Candidate(*judged, block))
-        if decision is not None and stops(decision, settings):
-            counts[decision.rule, _outcome(decision)] += 1
-    for (rule, outcome), count in counts.most_common():
-        yield Finding(rule, count, outcome)
+_Found = tuple[str, str]
+"""The name of a finding, and its outcome."""
 
 
-def _by_schedule(what: Meant) -> Iterator[Finding]:
-    """What has its time yet to come: a release lets it go, and not before."""
-    if early := what.rows().filter(due_at__gt=what.at).count():
-        yield Finding("scheduled", early, "sent when it is due")
+class _Look:
+    """A release that is only looked at: what it would have let go by now, and why not."""
+
+    def __init__(self, what: Meant, *, keeps_repeats: bool) -> None:
+        self._what, self._keeps_repeats = what, keeps_repeats
+        self._settings, self._board = conf.current(), switchboard.board(fresh=True)
+        self._stopped = held.stopped(what.types)
+        self._digested = _digested(what, [type for type in what.types if type not in self._stopped])
+        self._said: set[bytes] = set()  # what was let go, by its content
+        self._left: Counter[tuple[str, str]] = Counter()  # by what limits count
+        self._dispatch = cache(_dispatch)
+
+    def at(self, page: Sequence[_Waiting]) -> Iterator[_Found]:
+        """Yield what is found about each that will not simply leave: one finding."""
+        going = [row.leaving for row in page if row.type not in self._stopped]
+        told = folding.superseded(database.connection(), self._what, going)
+        ends = {row.id for row, _ in told}
+        blocks = switchboard.blocked_among(self._board, list({row.recipient for row in page}))
+        for row in page:
+            found = (
+                self._stays(row)
+                or self._ends(row, ends)
+                or self._waits(row)
+                or self._is_stopped(row, blocks.get(row.recipient))
+                or self._is_too_many(row)
+            )
+            if found is not None:
+                yield found
+
+    def _stays(self, row: _Waiting) -> _Found | None:
+        ruling = self._stopped.get(row.type)
+        return None if ruling is None else ("switch", f"stays held: {ruling}")
+
+    def _ends(self, row: _Waiting, superseded: Container[UUID]) -> _Found | None:
+        """What ends in favour of another."""
+        if (row.type, row.recipient) in self._digested and not self._waits(row):
+            count = len(self._digested)
+            return folding.DIGEST, f"told in digests to people, {count:,} in all"
+        if row.id in superseded:
+            return folding.SUPERSEDED, "discarded: a later one takes its place"
+        content = row.leaving.content
+        if content is None or self._keeps_repeats:
+            return None
+        if content.bytes in self._said:
+            return folding.REPEAT, "discarded: one that says the same leaves"
+        self._said.add(content.bytes)
+        return None
+
+    def _waits(self, row: _Waiting) -> _Found | None:
+        """What has its time yet to come: a release lets it go, and not before."""
+        early = row.due_at is not None and row.due_at > self._what.at
+        return ("scheduled", "sent when it is due") if early else None
+
+    def _is_stopped(self, row: _Waiting, block: Block | None) -> _Found | None:
+        """What the rules say that are asked again before it leaves."""
+        late = row.rule in LATE  # who releases what is shown as late makes it due now
+        decision = decide_again(
+            Candidate(
+                self._dispatch(row.type, row.max_age),
+                row.recipient,
+                self._settings,
+                self._board,
+                self._what.at if late else row.due_at or row.created_at,
+                row.scheduled and not late,
+                block,
+            )
+        )
+        if decision is None or not stops(decision, self._settings):
+            return None
+        again = decision.sending is Sending.HOLD
+        return decision.rule, "held again" if again else str(decision.ends_as or State.DISCARDED)
+
+    def _is_too_many(self, row: _Waiting) -> _Found | None:
+        """What does not fit into its limits at once, even if nothing was sent before."""
+        options = self._settings.for_type(row.type)
+        rooms = [
+            *(((limit.pattern, row.recipient), limit.number) for limit in options.limits),
+            *(((limit.pattern, ""), limit.number) for limit in options.type_limits),
+        ]
+        if any(self._left[counter] >= number for counter, number in rooms):
+            observed = self._settings.mode == "observe"
+            return (
+                None
+                if observed
+                else (
+                    limits.NAME,
+                    f"{row.type}, at once: {_OVER[options.on_limit]}",
+                )
+            )
+        self._left.update({counter for counter, _ in rooms})
+        return None
 
 
-def _by_limits(what: Meant) -> Iterator[Finding]:
-    """What cannot fit into its limits at once, even if nothing was sent before."""
-    settings = conf.current()
-    outcomes = {"hold": "held again", "delay": "sent later", "discard": "discarded"}
-    for type in what.types:
-        options = settings.for_type(type)
-        over = _over_limits(what, type, settings)
-        if over:
-            yield Finding(limits.NAME, over, f"{type}, at once: {outcomes[options.on_limit]}")
+_OVER = {"hold": "held again", "delay": "sent later", "discard": "discarded"}
 
 
-def _over_limits(what: Meant, type: str, settings: Settings) -> int:
-    options, found = settings.for_type(type), what.rows().filter(type=type)
-    over = [0]
-    if options.type_limits:
-        over.append(found.count() - min(limit.number for limit in options.type_limits))
-    if options.limits:
-        room = min(limit.number for limit in options.limits)
-        counted = found.values("recipient").annotate(deliveries=Count("id"))
-        many = counted.filter(deliveries__gt=room).values_list("deliveries", flat=True)
-        over.append(sum(count - room for count in many.iterator()))
-    return max(over)
-
-
-def _by_folding(what: Meant) -> Iterator[Finding]:
-    """What ends in favour of another."""
-    told = _digested(what)
-    if count := sum(told):
-        yield Finding(folding.DIGEST, count, f"told in digests to people, {len(told):,} in all")
-    found = what.rows().exclude(type__in=digests.of_types(what.types))
-    superseded = folding.superseded_among(found)
-    if count := superseded.count():
-        yield Finding(folding.SUPERSEDED, count, "discarded: a later one takes its place")
-    others = found.exclude(id__in=superseded.values("id"))
-    if count := folding.repeats_among(others):
-        yield Finding(folding.REPEAT, count, "discarded: one that says the same leaves")
-
-
-def _digested(what: Meant) -> list[int]:
-    """Return of how many held deliveries each digest would tell."""
-    found = what.rows().filter(type__in=digests.of_types(what.types)).order_by()
-    counted = found.values_list("type", "recipient").annotate(Count("id"))
-    return [count for _, _, count in counted if count > 1]
-
-
-FINDERS: Sequence[Finder] = (_by_folding, _by_rules, _by_schedule, _by_limits)
-"""What is looked for, in the order in which it is shown."""
-
-
-def _blocked(what: Meant, board: Board) -> Iterator[tuple[_Waiting, Block | None]]:
-    """Yield each row with the block on its recipient."""
-    for page in _pages(what):
-        blocks = switchboard.blocked_among(board, list({row.recipient for row in page}))
-        yield from ((row, blocks.get(row.recipient)) for row in page)
+def _digested(what: Meant, types: Sequence[str]) -> set[tuple[str, str]]:
+    """Return the types and people to whom a digest would tell of several."""
+    found = what.rows().filter(type__in=digests.of_types(types)).exclude(due_at__gt=what.at)
+    counted = found.order_by().values_list("type", "recipient").annotate(Count("id"))
+    return {(type, recipient) for type, recipient, count in counted if count > 1}
 
 
 def _pages(what: Meant) -> Iterator[list[_Waiting]]:
@@ -197,11 +230,3 @@ def _dispatch(type: str, max_age: timedelta | None) -> Dispatch:
         backend="",
         subject="",
     )
-
-
-def _outcome(decision: Decision) -> str:
-    if decision.rule == "switch":
-        return f"stays held: {decision.reason}"
-    if decision.sending is Sending.HOLD:
-        return "held again"
-    return str(decision.ends_as or State.DISCARDED)

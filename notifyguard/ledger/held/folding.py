@@ -19,13 +19,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db.models import F, Q, QuerySet
 
-from notifyguard import clock, database
+from notifyguard import clock
 from notifyguard.decision import State
 from notifyguard.ledger import rows
 from notifyguard.ledger.held import releases
+from notifyguard.ledger.held.choice import Meant
 from notifyguard.models import Delivery, Release, Released
 
 REPEAT = "repeat"
@@ -70,9 +70,8 @@ def folded(
         release: that would let them go.
         leaving: in the order of their ids.
     """
-    found = {
-        each.id: Folded(SUPERSEDED, by) for each, by in _superseded(connection, release, leaving)
-    }
+    ended = superseded(connection, releases.meant(release), leaving)
+    found = {each.id: Folded(SUPERSEDED, by) for each, by in ended}
     left = [each for each in leaving if each.id not in found]
     if not release.keeps_repeats:
         repeats = _repeats(connection, release, left)
@@ -96,46 +95,22 @@ def end(connection: BaseDatabaseWrapper, endings: Mapping[UUID, Folded], now: da
         )
 
 
-def superseded_among(found: QuerySet[Delivery, Delivery]) -> QuerySet[Delivery, Delivery]:
-    """Return those that a release ends in favour of a later one which waits.
+def superseded(
+    connection: BaseDatabaseWrapper, what: Meant, leaving: Sequence[Leaving]
+) -> Iterator[tuple[Leaving, UUID]]:
+    """Yield each of which a later one waits, with the last of these.
 
     Args:
-        found: the held deliveries that it means.
+        connection: to the ledger's database.
+        what: the release means.
+        leaving: some of it.
     """
-    connection = database.connection()
-    later = _waiting(connection).filter(supersedes=OuterRef("supersedes"), id__gt=OuterRef("id"))
-    leaves = Q(state=State.QUEUED) | Q(rule=OuterRef("rule")) | Q(id__in=found.values("id"))
-    return found.filter(Exists(later.filter(leaves)), supersedes__isnull=False)
-
-
-def repeats_among(found: QuerySet[Delivery, Delivery]) -> int:
-    """Count those of some held deliveries that say the same as one before them.
-
-    Nearly so: a database may take two recipients for one.
-    """
-    alike = [F("type"), F("recipient"), F("fingerprint")]
-    place = Window(RowNumber(), partition_by=alike, order_by=F("id").asc())
-    known = found.filter(fingerprint__isnull=False).order_by()
-    return known.annotate(place=place).filter(place__gt=1).count()
-
-
-_REASONS = {
-    REPEAT: "It says the same as delivery {}, which was released.",
-    SUPERSEDED: "Delivery {}, which waits, takes its place.",
-    DIGEST: "The digest, delivery {}, tells of it.",
-}
-
-
-def _superseded(
-    connection: BaseDatabaseWrapper, release: Release, leaving: Sequence[Leaving]
-) -> Iterator[tuple[Leaving, UUID]]:
-    """Yield each of which a later one waits, with the last of these."""
     shared = {each.supersedes for each in leaving if each.supersedes is not None}
     if not shared:
         return
     waiting = _waiting(connection).filter(supersedes__in=shared)
     found = list(waiting.values_list("id", "supersedes", "state", "rule"))
-    meant = set(releases.meant(release).among(other for other, *_ in found))
+    meant = set(what.among(other for other, *_ in found))
     last: dict[tuple[UUID | None, str | None], UUID] = {}
     for other, supersedes, state, rule in found:
         leaves = state == State.QUEUED or other in meant
@@ -146,6 +121,13 @@ def _superseded(
         by = max(last.get(place, each.id) for place in places)
         if each.supersedes is not None and by > each.id:
             yield each, by
+
+
+_REASONS = {
+    REPEAT: "It says the same as delivery {}, which was released.",
+    SUPERSEDED: "Delivery {}, which waits, takes its place.",
+    DIGEST: "The digest, delivery {}, tells of it.",
+}
 
 
 def _repeats(
