@@ -15,6 +15,7 @@ from django.contrib.auth.models import AnonymousUser, Permission
 from django.utils import timezone
 
 from notifyguard import blocked, hold, reconcile, switchboard
+from notifyguard.actor import unrestricted
 from notifyguard.admin.actors import actor_of
 from notifyguard.contrib.celery import spooled
 from notifyguard.contrib.celery.models import SpooledTask
@@ -123,6 +124,12 @@ def block(actor):
     blocked.block(["ann@example.com"], reason="x", actor=actor)
 
 
+def unblock(actor):
+    blocked.block(["ann@example.com"], reason="x", actor=unrestricted("x"))
+    Event.objects.all().delete()
+    blocked.unblock(["ann@example.com"], reason="x", actor=actor)
+
+
 def resolve(actor):
     uncertain.resolve([waiting(State.UNCERTAIN)], NOT_SENT, reason="x", actor=actor)
 
@@ -161,6 +168,7 @@ WHO_MAY = {
     discard: {"discarder"},
     undo: {"discarder"},
     block: {"blocker"},
+    unblock: {"blocker"},
     resolve: {"resolver"},
     resolve_many: {"resolver"},
     settle: {"resolver"},
@@ -195,7 +203,8 @@ def trace():
         list(Switch.objects.values_list("pattern", "sending")),
         sorted(Delivery.objects.values_list("state", flat=True)),
         list(Release.objects.values_list("state", flat=True)),
-        Event.objects.count() + BlockedAddress.objects.count(),
+        Event.objects.count(),
+        BlockedAddress.objects.count(),
         SpooledTask.objects.count(),
     )
 
@@ -213,11 +222,12 @@ def test_each_role_does_what_it_may_and_nothing_else(actor, deed, role):
         return
     with pytest.raises(NotAllowed, match=r"ann may not do this without notifyguard(_celery)?\."):
         deed(someone)
-    switches, deliveries, releases_, events, left = trace()
+    switches, deliveries, releases_, events, blocks, left = trace()
     assert switches in ([], [("ticket.*", "hold")])
     assert deliveries in ([], ["discarded"], ["held"], ["uncertain"])
     assert releases_ in ([], ["paused"], ["running"])
     assert events == 0
+    assert blocks == (deed is unblock)
     assert left == (deed in (cancel_spooled, hurry_spooled))
 
 
