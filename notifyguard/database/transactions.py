@@ -22,6 +22,9 @@ ATTEMPTS = 10
 LONGEST_WAIT = 0.5
 """Seconds between two of them at most."""
 
+PATIENCE = 5.0
+"""Seconds after which nothing is tried again: one wait for a lock may last a minute by itself."""
+
 # Serialisation failure and deadlock (PostgreSQL SQLSTATE), lock wait timeout and
 # deadlock (MariaDB error numbers).
 _RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
@@ -53,6 +56,7 @@ def retrying(operation: Callable[[], T]) -> T:
         InterfaceError: the same, where the driver says that the connection is closed.
     """
     ours = connection()
+    until = time.monotonic() + PATIENCE
     for attempt in range(1, ATTEMPTS):
         before = ours.connection
         try:
@@ -60,6 +64,8 @@ def retrying(operation: Callable[[], T]) -> T:
                 return operation()
         except (OperationalError, InterfaceError) as error:
             if ours.in_atomic_block or not (_lost_a_race(error) or _was_cut(ours, before)):
+                raise
+            if time.monotonic() >= until:
                 raise
             # Jitter, so that the workers which collided do not collide again.
             time.sleep(random.uniform(0, min(0.01 * 2**attempt, LONGEST_WAIT)))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from notifyguard import ledger
 from notifyguard.channels.freezing import thaw
 from notifyguard.decision import State
-from notifyguard.gate import kept
+from notifyguard.gate import kept, schedule
 from notifyguard.gate.case import Case
 from notifyguard.gate.passage import Passage
 from notifyguard.switchboard import Board
@@ -35,11 +34,7 @@ def send(passage: Passage, case: Case, board: Board) -> None:
         StaleBoard: a switch was set meanwhile; nothing was written.
     """
     frozen = case.frozen()
-    entries, case.passing = case.passing, []
-    for entry in entries:
-        entry.state, entry.frozen = State.QUEUED, True
-    won = ledger.record(entries, board.generation, frozen)
-    case.settle(won)
+    won = schedule.queue(case, board, frozen)
     if not won:
         return
     message = thaw(frozen)

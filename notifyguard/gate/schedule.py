@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from notifyguard import ledger
+from notifyguard.channels.freezing import Frozen
 from notifyguard.decision import State
 from notifyguard.gate.case import Case
+from notifyguard.ledger import Entry
 from notifyguard.switchboard import Board
 
 
@@ -17,11 +19,24 @@ def keep(case: Case, board: Board) -> None:
         CannotFreeze: it cannot be kept.
         StaleBoard: a switch was set meanwhile; nothing was written.
     """
-    frozen = case.freeze()
+    if queue(case, board, case.freeze()):
+        case.returned = 1
+
+
+def queue(case: Case, board: Board, frozen: Frozen | None) -> list[Entry]:
+    """Queue a message with its keys taken; return the entries that have won theirs.
+
+    Args:
+        case: whose passing entries are queued.
+        board: the switches they were judged under.
+        frozen: the message, if it is not stored already.
+
+    Raises:
+        StaleBoard: a switch was set meanwhile; nothing was written.
+    """
     entries, case.passing = case.passing, []
     for entry in entries:
         entry.state, entry.frozen = State.QUEUED, True
     won = ledger.record(entries, board.generation, frozen)
     case.settle(won)
-    if won:
-        case.returned = 1
+    return won
