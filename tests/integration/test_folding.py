@@ -7,17 +7,18 @@ from uuid import uuid4
 
 import pytest
 from django.core.mail import send_mail
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notifyguard
 from notifyguard import switchboard
 from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
-from notifyguard.ledger.held import pace, releases
+from notifyguard.ledger.held import folding, pace, releases
 from notifyguard.ledger.held.folding import Leaving
 from tests.mailbox import letter, rows, states
-from tests.operators import deed, facts
+from tests.operators import deed, facts, what_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -250,6 +251,39 @@ def test_one_that_another_rule_holds_takes_the_place_if_the_same_release_lets_it
     deed("release", "--yes", "--all-rules")
     old, new = rows()
     assert (old.state, old.rule, new.state) == ("discarded", "superseded", "sent")
+
+
+@pytest.mark.parametrize("newest", [1, 2, 500])
+def test_the_last_is_found_however_few_are_looked_at_at_a_time(held, monkeypatch, newest):
+    monkeypatch.setattr(folding, "NEWEST", newest)
+    for number in range(3):
+        for ticket in ("41", "42"):
+            send(subject=f"{ticket}, {number}", supersedes=f"ticket:{ticket}")
+    go_on()
+    for _ in range(2):
+        send(subject="", body="", supersedes="ticket:42")
+    found = facts("release", "--preview", "--rule", "switch")["findings"]
+    assert [(each["name"], each["deliveries"]) for each in found] == [("superseded", 4)]
+    deed("release", "--yes", "--rule", "switch")
+    assert held.subjects() == ["41, 2", "42, 2"]
+    assert states() == ["discarded"] * 4 + ["held"] * 2 + ["sent"] * 2
+
+
+def test_of_many_with_one_mark_few_are_read(held, monkeypatch):
+    """A loop that ran away leaves a hundred thousand; each step would read them all."""
+    monkeypatch.setattr(folding, "NEWEST", 2)
+    for number in range(9):
+        send(subject=f"{number}", supersedes="ticket:42")
+    what = what_waits()
+    leaving = [
+        Leaving(*(getattr(row, name) for name in Leaving._fields)) for row in rows(state="held")
+    ]
+    with CaptureQueriesContext(connection) as asked:
+        ended = list(folding.superseded(connection, what, leaving))
+    assert [row.subject for row in rows() if row.id in {each.id for each, _ in ended}] == [
+        str(number) for number in range(8)
+    ]
+    assert len(asked) == 2
 
 
 def test_what_left_is_not_touched_and_takes_nobodys_place(held):

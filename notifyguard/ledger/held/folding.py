@@ -32,6 +32,9 @@ REPEAT = "repeat"
 SUPERSEDED = "superseded"
 DIGEST = "digest"
 
+NEWEST = 500
+"""Deliveries that are looked at for the last of their mark, at a time."""
+
 
 class Leaving(NamedTuple):
     """What must be known of a delivery that is about to be let go."""
@@ -105,22 +108,42 @@ def superseded(
         what: the release means.
         leaving: some of it.
     """
-    shared = {each.supersedes for each in leaving if each.supersedes is not None}
-    if not shared:
-        return
-    waiting = _waiting(connection).filter(supersedes__in=shared)
-    found = list(waiting.values_list("id", "supersedes", "state", "rule"))
-    meant = set(what.among(other for other, *_ in found))
-    last: dict[tuple[UUID | None, str | None], UUID] = {}
-    for other, supersedes, state, rule in found:
-        leaves = state == State.QUEUED or other in meant
-        place = supersedes, None if leaves else rule
-        last[place] = max(other, last.get(place, other))
+    wanted: dict[UUID | None, set[str]] = {}
     for each in leaving:
-        places = ((each.supersedes, rule) for rule in (None, each.rule))
-        by = max(last.get(place, each.id) for place in places)
-        if each.supersedes is not None and by > each.id:
+        if each.supersedes is not None:
+            wanted.setdefault(each.supersedes, set()).add(each.rule)
+    last = _last(connection, what, wanted)
+    for each in leaving:
+        by = last.get((each.supersedes, each.rule), each.id)
+        if by > each.id:
             yield each, by
+
+
+def _last(
+    connection: BaseDatabaseWrapper, what: Meant, wanted: dict[UUID | None, set[str]]
+) -> dict[tuple[UUID | None, str], UUID]:
+    """Return the last that waits with each mark, and takes the place of what a rule holds.
+
+    The newest are read first, and no more than are needed: a loop that ran away has left a
+    hundred thousand with one mark.
+    """
+    last: dict[tuple[UUID | None, str], UUID] = {}
+    waiting = _waiting(connection).order_by("-id")
+    while wanted:
+        found = waiting.filter(supersedes__in=wanted)
+        page = list(found.values_list("id", "supersedes", "state", "rule")[:NEWEST])
+        meant = set(what.among(other for other, *_ in page))
+        for other, supersedes, state, rule in page:
+            leaves = state == State.QUEUED or other in meant
+            rules = wanted.get(supersedes, set())
+            for held_by in [*rules] if leaves else rules & {rule}:
+                last[supersedes, held_by] = other
+                rules.discard(held_by)
+        wanted = {mark: rules for mark, rules in wanted.items() if rules}
+        if len(page) < NEWEST:
+            break
+        waiting = waiting.filter(id__lt=page[-1][0])
+    return last
 
 
 _REASONS = {
