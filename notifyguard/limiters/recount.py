@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -34,7 +35,7 @@ logger = logging.getLogger("notifyguard")
 LONG = 1_000
 """Entries in a window from which on it is not read again for each mail."""
 
-WHOLE = 60_000_000
+WHOLE = 10_000_000
 """Microseconds after which a long window is read again as a whole: rows that were written in a
 caller's transaction appear with its commit, and are older by then."""
 
@@ -137,10 +138,24 @@ def _left(
     """
     quota, *_ = theirs
     most = max(each.limit.number for each in theirs) + LONG
-    left = _handed_over(quota, since).order_by("-id").values_list("id", "type", "changed_at")
-    for delivery, type, changed_at in _read(connection, left[:most]):
-        if _counts(quota, type):
-            yield delivery, _microseconds(changed_at)
+    counting = (
+        (delivery, _microseconds(changed_at))
+        for delivery, type, changed_at in _newest(connection, _handed_over(quota, since), most)
+        if _counts(quota, type)
+    )
+    yield from islice(counting, most)
+
+
+def _newest(
+    connection: BaseDatabaseWrapper, found: QuerySet[Any, Any], size: int
+) -> Iterator[tuple[UUID, str, datetime]]:
+    """Yield rows, the newest first, read so many at a time: some are of types that do not count."""
+    ordered = found.order_by("-id").values_list("id", "type", "changed_at")
+    page = _read(connection, ordered[:size])
+    while page:
+        yield from page
+        further = ordered.filter(id__lt=page[-1][0])
+        page = _read(connection, further[:size]) if len(page) == size else []
 
 
 def _counts(quota: Quota, type: str) -> bool:
@@ -168,8 +183,8 @@ def _handed_over(quota: Quota, since: int) -> QuerySet[Any, Any]:
     return found
 
 
-def _read(connection: BaseDatabaseWrapper, rows: QuerySet[Any, Any]) -> Iterator[Any]:
-    return iter(list(rows.query.get_compiler(connection=connection).results_iter()))
+def _read(connection: BaseDatabaseWrapper, rows: QuerySet[Any, Any]) -> list[Any]:
+    return list(rows.query.get_compiler(connection=connection).results_iter())
 
 
 def _say_excess(

@@ -8,6 +8,7 @@ import pytest
 from django.db.models import F
 
 from notifyguard.conf import LimiterSettings
+from notifyguard.ledger import new_id
 from notifyguard.limiters import log, recount
 from notifyguard.limiters.database import DatabaseLimiter
 from notifyguard.models import Delivery, LimitEntry
@@ -41,8 +42,9 @@ def asked(full, monkeypatch):
     monkeypatch.setattr(recount, "_said", set())
     limiter = DatabaseLimiter(LimiterSettings())
 
-    def ask(number, window="hour"):
-        full.NOTIFYGUARD |= {"TYPES": {"ticket.*": {"type_limits": [f"{number}/{window}"]}}}
+    def ask(number, window="hour", **types):
+        limits = {"type_limits": [f"{number}/{window}"]}
+        full.NOTIFYGUARD |= {"TYPES": {"ticket.*": limits, **types}}
         one = request(quota(None, number, SECONDS[window]))
         (refusal,) = limiter.acquire([one], from_ledger=True)
         if refusal is None:
@@ -52,9 +54,10 @@ def asked(full, monkeypatch):
     return ask
 
 
-def left(count, ago=timedelta(minutes=5)):
+def left(count, ago=timedelta(minutes=5), **more):
     """Deliveries left by a way that was not counted in the database."""
-    rows = DeliveryFactory.create_batch(count)
+    rows = [DeliveryFactory.build(id=new_id(), **more) for _ in range(count)]
+    Delivery.objects.bulk_create(rows)
     passed(ago, pk__in=[row.pk for row in rows])
 
 
@@ -67,6 +70,14 @@ def passed(ago, **conditions):
 def test_a_number_larger_than_what_counts_as_long_is_exact(asked):
     left(28)
     assert [asked(30) for _ in range(4)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("others", [0, 15, 70])
+def test_types_that_do_not_count_hide_none_that_do(full, asked, others):
+    """A critical type never shares a limit; of these may be any number, and newer."""
+    left(20, ago=timedelta(minutes=20))
+    left(others, type="ticket.login")
+    assert not asked(20, **{"ticket.login": {"critical": True}})
 
 
 def test_a_long_window_is_read_once_and_then_what_is_new(asked, read):
