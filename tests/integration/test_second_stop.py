@@ -50,7 +50,7 @@ FIELDS = ("subject", "body", "from_email", "to", "cc", "bcc")
 @pytest.fixture
 def queue(mailbox, monkeypatch):
     """A backend that we know to queue."""
-    monkeypatch.setattr(transport, "QUEUES", {__name__})
+    monkeypatch.setattr(transport, "QUEUES", {f"{__name__}.Queue"})
     monkeypatch.setattr(Queue, "kept", [])
     return Queue
 

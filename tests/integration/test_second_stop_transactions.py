@@ -191,7 +191,7 @@ class Broker(BaseEmailBackend):
 
 @BESIDE
 def test_a_worker_that_is_faster_than_the_commit_has_it_counted_once(mailbox, monkeypatch):
-    monkeypatch.setattr(transport, "QUEUES", {__name__})
+    monkeypatch.setattr(transport, "QUEUES", {f"{__name__}.Broker"})
     with transaction.atomic():
         Broker().send_messages([letter(ANN)])
         assert mailbox.recipients() == [ANN]
@@ -201,7 +201,7 @@ def test_a_worker_that_is_faster_than_the_commit_has_it_counted_once(mailbox, mo
 
 @BESIDE
 def test_what_was_sent_although_the_caller_rolled_back_is_recorded(mailbox, monkeypatch):
-    monkeypatch.setattr(transport, "QUEUES", {__name__})
+    monkeypatch.setattr(transport, "QUEUES", {f"{__name__}.Broker"})
     with transaction.atomic():
         Broker().send_messages([letter(ANN)])
         transaction.set_rollback(True)

@@ -249,3 +249,36 @@ def test_what_somebody_put_over_ours_stays_and_asks_nothing_after_uninstall(tmp_
         tmp_path,
     )
     assert printed.splitlines() == ["11 [] True", "11 ['hello', 'hello']"]
+
+
+@pytest.mark.parametrize(
+    ("app", "module", "text"),
+    [
+        ("mailer", "models", "class Campaign: pass"),
+        ("mailer", "views", ""),
+        ("post_office", "mail", "def deliver(): pass"),
+        ("post_office", "views", ""),
+    ],
+)
+def test_an_app_of_the_projects_own_may_be_called_like_a_queue(app, module, text, tmp_path) -> None:
+    package = tmp_path / app
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / f"{module}.py").write_text(text)
+    for backends in ("backend", "backends"):
+        (package / f"{backends}.py").write_text(
+            "from django.core.mail.backends.base import BaseEmailBackend\n"
+            "class OurBackend(BaseEmailBackend): pass\n"
+        )
+    printed = run(
+        f"""
+        settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "{app}", "notifyguard"])
+        django.setup()
+        from {app} import backend, backends
+        from notifyguard.channels.transport import is_queue
+        from notifyguard.hooks import patching
+        print(patching.installed(), *(is_queue(made.OurBackend()) for made in (backend, backends)))
+        """,
+        tmp_path,
+    )
+    assert printed == "True False False"

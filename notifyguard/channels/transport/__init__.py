@@ -58,7 +58,12 @@ LOCAL = {
     f"django.core.mail.backends.{name}" for name in ("locmem", "console", "filebased", "dummy")
 }
 API = {"anymail.backends.base"}
-QUEUES = {"djcelery_email.backends", "mailer.backend", "post_office.backends"}
+# By class and not by module: an app of the project's own may be called "mailer", too.
+QUEUES = {
+    "djcelery_email.backends.CeleryEmailBackend",
+    "mailer.backend.DbBackend",
+    "post_office.backends.EmailBackend",
+}
 
 
 def transport_for(backend: Any, inner: Callable[[Any], Any]) -> Transport:
@@ -101,4 +106,4 @@ def is_queue(backend: Any) -> bool:
 
     By its bases: whoever extends a queue still queues.
     """
-    return any(base.__module__ in QUEUES for base in type(backend).__mro__)
+    return any(f"{base.__module__}.{base.__qualname__}" in QUEUES for base in type(backend).__mro__)
