@@ -24,6 +24,11 @@ def covers(messages: Sequence[Any]) -> bool:
     return bool(judged) and all(any(message is one for one in judged) for message in messages)
 
 
+def is_under_way() -> bool:
+    """Tell whether anything that was judged is being handed over here."""
+    return bool(_under_way.get())
+
+
 @contextmanager
 def of(*messages: Any) -> Iterator[None]:
     """Say that these messages are handed over inside."""

@@ -15,11 +15,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+from django.core.mail import EmailMessage
+
 from notifyguard import conf, context
 from notifyguard.channels import email, inference, notes
 from notifyguard.channels.notes import Note
-from notifyguard.context import Task, travelling
-from notifyguard.gate import inferred, light
+from notifyguard.context import Ambient, Task, travelling
+from notifyguard.context.travelling import Said
+from notifyguard.gate import handover, inferred, light
 from notifyguard.notification import PASS_HEADER, Notification
 
 _NAMESPACE = UUID("5b0a3f1e-8f0c-4f5c-9d52-2f1f6c1c7a10")
@@ -36,7 +39,9 @@ def noted(
 ) -> dict[str, Any] | None:
     """Return the headers of a message that is queued, with a note of what is said here.
 
-    What carries a pass or a note keeps it. In tests nothing is noted where nothing is said.
+    What carries a pass or a note keeps it where nothing is said; else what is said goes too,
+    for it may be another message, with the headers of that one. In tests nothing is noted
+    where nothing is said.
 
     Args:
         headers: as they were given.
@@ -48,7 +53,7 @@ def noted(
     """
     given = None if headers is None else dict(headers)
     settings, ambient = conf.current(), context.current()
-    if settings.mode == "bypass" or PASS_HEADER in (given or {}):
+    if settings.mode == "bypass" or _says_all(given, ambient):
         return given
     is_said = notification or ambient.notification or ambient.suppressions
     if not is_said and light.applies(settings):
@@ -62,8 +67,27 @@ def noted(
         notification=meant,
         due_at=due_at or late_since or now,
     )
-    note = Note(_id(ambient.task, meant.type, *map(str, recipients), about), said)
+    note = _carried(given, said, ambient) or Note(
+        _id(ambient.task, meant.type, *map(str, recipients), about), said
+    )
     return {**(given or {}), PASS_HEADER: notes.written(note)}
+
+
+def _says_all(given: Mapping[str, Any] | None, ambient: Ambient) -> bool:
+    """Tell whether the headers say all there is to say; what is handed over was judged here."""
+    is_said = ambient.suppressions or ambient.notification
+    return PASS_HEADER in (given or {}) and (handover.is_under_way() or not is_said)
+
+
+def _carried(given: Mapping[str, Any] | None, here: Said, ambient: Ambient) -> Note | None:
+    """Return the note among the headers, with what is said here added to it."""
+    note = notes.read(EmailMessage(headers=dict(given or {})))
+    if note is None:
+        return None
+    said = travelling.joined(note.said, here)
+    notification = ambient.notification or said.notification
+    due_at = note.said.due_at or here.due_at
+    return Note(note.id, replace(said, notification=notification, due_at=due_at))
 
 
 def _id(task: Task | None, *looks: str) -> str:

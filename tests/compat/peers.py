@@ -43,6 +43,12 @@ class PostOffice:
 
         mail.send(to, "a@example.com", subject=subject, message="b")
 
+    def enqueue_with(self, headers: dict[str, str], to: str) -> None:
+        """Queue a message with the headers of another, as a button "send again" may do."""
+        from post_office import mail
+
+        mail.send(to, "a@example.com", subject="s", message="b", headers=headers)
+
     def headers(self) -> list[dict[str, str]]:
         """What is stored of each message's headers."""
         from post_office.models import Email
@@ -86,6 +92,12 @@ class Mailer:
         import mailer
 
         mailer.send_mail(subject, "b", "a@example.com", [to])
+
+    def enqueue_with(self, headers: dict[str, str], to: str) -> None:
+        """Queue a message with the headers of another, as a button "send again" may do."""
+        import mailer
+
+        mailer.send_html_mail("s", "b", "<b>b</b>", "a@example.com", [to], headers=headers)
 
     def headers(self) -> list[dict[str, str]]:
         """What is stored of each message's headers."""

@@ -230,6 +230,75 @@ def test_a_note_signed_by_the_key_before_is_good(peer, mailbox, settings):
     assert mailbox.recipients() == [ANN]
 
 
+@pytest.mark.parametrize("through_django", [False, True])
+def test_the_headers_of_another_message_do_not_lift_what_is_suppressed(
+    peer, mailbox, through_django
+):
+    """Among them is its note, or its pass."""
+    if through_django:
+        EmailMessage("s", "b", "a@example.com", [ANN]).send()
+    else:
+        peer.enqueue(ANN)
+    (headers,) = peer.headers()
+    assert PASS_HEADER in headers
+    peer.work()
+    with notifyguard.suppressed(reason="backfill"):
+        peer.enqueue_with(headers, BOB)
+    peer.work()
+    assert mailbox.recipients() == [ANN]
+    assert [(row.recipient, row.reason) for row in rows(state="discarded")] == [(BOB, "backfill")]
+    peer.enqueue_with(headers, BOB)
+    peer.work()
+    assert mailbox.recipients() == [ANN, BOB]
+
+
+@pytest.mark.parametrize("through_django", [False, True])
+def test_nor_do_they_say_what_another_message_is(peer, mailbox, through_django):
+    """What a block around it says does: else what is suppressed by its type leaves as that one."""
+    with notifyguard.notification("newsletter.issue"):
+        if through_django:
+            EmailMessage("s", "b", "a@example.com", [ANN]).send()
+        else:
+            peer.enqueue(ANN)
+    (headers,) = peer.headers()
+    peer.work()
+    for _ in range(2):
+        with notifyguard.notification("ticket.modified", key="4711:3"):
+            with notifyguard.suppressed("ticket.*", reason="backfill"):
+                peer.enqueue_with(headers, BOB)
+            peer.enqueue_with(headers, BOB)
+    peer.work()
+    assert mailbox.recipients() == [ANN, BOB]
+    assert {(row.type, row.state) for row in rows(recipient=BOB)} >= {
+        ("ticket.modified", "sent"),
+        ("ticket.modified", "discarded"),
+    }
+    assert {row.type for row in rows(recipient=BOB)} == {"ticket.modified"}
+
+
+def test_a_note_that_nobody_here_signed_is_in_doubt_in_another_message_too(peer, mailbox, settings):
+    peer.enqueue(ANN)
+    (headers,) = peer.headers()
+    settings.SECRET_KEY = "another"
+    with notifyguard.suppressed("other.*", reason="backfill"):
+        peer.enqueue_with(headers, BOB)
+    peer.work()
+    assert [(row.state, row.reason) for row in rows()] == [("held", travelling.UNREADABLE)] * 2
+    assert mailbox.accepted() == NOTHING_LEFT
+
+
+def test_what_was_judged_is_not_judged_again_where_something_else_is_suppressed(peer, mailbox):
+    with (
+        notifyguard.suppressed("other.*", reason="backfill"),
+        notifyguard.notification("ticket.modified"),
+    ):
+        EmailMessage("s", "b", "a@example.com", [ANN]).send()
+    assert [(row.type, row.rule) for row in rows()] == [("ticket.modified", "handed on")]
+    peer.work()
+    assert mailbox.recipients() == [ANN]
+    assert [(row.type, row.state) for row in rows()] == [("ticket.modified", "sent")]
+
+
 def test_bypassed_nothing_is_noted_and_what_was_noted_leaves_without_it(peer, mailbox, settings):
     with notifyguard.suppressed(reason="backfill"):
         peer.enqueue(ANN)
