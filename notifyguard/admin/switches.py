@@ -17,7 +17,7 @@ from notifyguard.admin.forms import ReasonForm, SwitchForm, TypedWordForm
 from notifyguard.admin.pages import Pages
 from notifyguard.decision import Sending
 from notifyguard.ledger import held
-from notifyguard.ledger.looks import events, report, types_found
+from notifyguard.ledger.looks import events, naming, report, types_found
 from notifyguard.models import Switch
 from notifyguard.switchboard import EVERYTHING
 
@@ -65,11 +65,13 @@ class SwitchPages(Pages):
 
         def stop() -> str:
             if switchboard.stop(pattern, actor=actor_of(request), everything=everything):
-                return f"Stopped: {meant(pattern, everything)}. Nothing of it leaves any more."
+                said = f"Stopped: {meant(pattern, everything)}."
+                return said + " Nothing of it leaves any more." * (not _is_bypassed())
             return f"{meant(pattern, everything).capitalize()} was stopped already."
 
         if not self.done(request, stop):
             return self.to("changelist")
+        _say_what_is_not_stopped(request, pattern)
         switch = switchboard.find(pattern, everything=everything)
         # Who comes second must not write their words over the reason that stands.
         owed = switch is not None and switch.reason == switchboard.REASON_FOLLOWS
@@ -123,7 +125,8 @@ class SwitchPages(Pages):
             )
             return f"Set: {meant(switch.pattern, switch.everything)} to {switch.sending}."
 
-        self.done(request, set_switch)
+        if self.done(request, set_switch):
+            _say_what_is_not_stopped(request, switch.pattern)
         return self.to("changelist")
 
     def resume(self, request: HttpRequest, number: int) -> HttpResponse:
@@ -177,6 +180,19 @@ def _described(seen: Mapping[str, datetime]) -> list[dict[str, Any]]:
         }
         for name, at in seen.items()
     ]
+
+
+def _is_bypassed() -> bool:
+    return conf.current().mode == "bypass"
+
+
+def _say_what_is_not_stopped(request: HttpRequest, pattern: str) -> None:
+    if _is_bypassed():
+        messages.warning(
+            request, "MODE is “bypass”: mail leaves unguarded and no switch is obeyed."
+        )
+    if doubt := naming.doubt(pattern, otherwise="Types lists those seen."):
+        messages.warning(request, doubt)
 
 
 def _say_what_still_stops(request: HttpRequest) -> None:

@@ -67,6 +67,36 @@ def test_one_click_stops(root, mailbox, pattern, named, everything):
     assert response.url == at("reason", switch)
 
 
+@pytest.mark.parametrize("address", [STOP, SET])
+@pytest.mark.parametrize(
+    ("pattern", "doubt"),
+    [
+        ("tickt.*", "No message of the type tickt.* has been seen yet. Did you mean ticket.*?"),
+        ("x.*, y.*", "No message of the type x.*, y.* has been seen yet. Types lists those seen."),
+        ("ticket.*", ""),
+        ("auth.password_reset", ""),
+        ("*", ""),
+    ],
+)
+def test_a_pattern_that_stops_nothing_we_know_of_is_told(root, address, pattern, doubt):
+    """A slip at night stops nothing, and the page said that nothing leaves any more."""
+    DeliveryFactory(type="ticket.modified")
+    said = told(root.post(address, filled(pattern=pattern), follow=True))
+    assert Switch.objects.get().pattern == pattern
+    assert doubt in said
+    assert ("has been seen yet" in said) == bool(doubt)
+
+
+def test_where_no_switch_is_obeyed_no_page_says_that_nothing_leaves(root, mailbox, settings):
+    settings.NOTIFYGUARD = {**settings.NOTIFYGUARD, "MODE": "bypass"}
+    response = root.post(STOP, {"pattern": "*"}, follow=True)
+    assert "no switch is obeyed" in told(response)
+    assert "Nothing of it leaves" not in told(response)
+    assert "no switch is obeyed" in text(root.get(SWITCHES))
+    letter("ann@example.com").send()
+    assert mailbox.recipients() == ["ann@example.com"]
+
+
 def test_the_reason_is_asked_for_afterwards_and_kept_as_a_second_event(root, full):
     root.post(STOP, {"pattern": "ticket.*"})
     switch = Switch.objects.get()

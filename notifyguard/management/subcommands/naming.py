@@ -1,33 +1,12 @@
-"""Types as operators name them: which are meant, and what a slip was likely for."""
+"""A pattern that was mistyped, as the command tells it."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
-from notifyguard import conf, patterns
-from notifyguard.ledger.looks import types_found
+from notifyguard.ledger.looks import naming
 from notifyguard.management.subcommands.terminal import Terminal
 
 
 def warn_if_nobody_sends(terminal: Terminal, named: str) -> None:
-    """Say when a pattern means no type that is known.
-
-    Mistyped it stops nothing; a type that is not yet sent is no error.
-    """
-    covered = any(patterns.matches(known, named) for known in conf.current().types)
-    if patterns.names_nothing(named) or covered or meant(named):
-        return
-    known = _known()
-    families = {f"{known_type.rpartition('.')[0]}.*" for known_type in known if "." in known_type}
-    likely = get_close_matches(named, families if "*" in named else known, n=1)
-    hint = f" Did you mean {likely[0]}?" if likely else " `types` lists those seen."
-    terminal.warn(f"No message of the type {named} has been seen yet.{hint}")
-
-
-def meant(named: str) -> list[str]:
-    """Return the known types that a pattern stands for, sorted."""
-    return sorted(type for type in _known() if patterns.matches(named, type))
-
-
-def _known() -> set[str]:
-    return {*types_found.names(), *conf.current().types}
+    """Say when a pattern means no type that is known."""
+    if doubt := naming.doubt(named, otherwise="`types` lists those seen."):
+        terminal.warn(doubt)

@@ -11,6 +11,7 @@ from notifyguard import conf, patterns, switchboard
 from notifyguard.decision import Sending
 from notifyguard.ledger import held, leases
 from notifyguard.ledger.looks import report
+from notifyguard.ledger.looks.naming import meant
 from notifyguard.management.subcommands import moments, naming
 from notifyguard.management.subcommands.stopping import INTERRUPTED
 from notifyguard.management.subcommands.subcommand import (
@@ -124,7 +125,7 @@ def _say_what_it_does_to_critical_types(terminal: Terminal, named: str, sending:
     if sending is Sending.OPEN or patterns.names_nothing(named):
         return
     settings = conf.current()
-    critical = [type for type in naming.meant(named) if settings.for_type(type).critical]
+    critical = [type for type in meant(named) if settings.for_type(type).critical]
     if critical:
         terminal.warn(f"This names critical types, so they are meant too: {', '.join(critical)}")
 
