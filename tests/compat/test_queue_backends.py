@@ -12,7 +12,7 @@ from notifyguard.actor import unrestricted
 from notifyguard.decision import Sending
 from tests.compat import peers
 from tests.mailbox import closed_port, letter, rows, states
-from tests.operators import release
+from tests.operators import deed, release
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -73,6 +73,18 @@ def test_what_is_held_when_queued_never_gets_there(peer, mailbox):
     letter(ANN, key="1").send()
     assert states() == ["held"]
     assert peer.statuses() == []
+
+
+def test_what_is_released_into_a_queue_is_not_said_to_wait_for_a_sweeper(peer, mailbox):
+    stop()
+    letter(ANN).send()
+    go_on()
+    said = deed("release", "--yes")
+    assert "1 in a queue, whose worker sends them" in said
+    assert "sweeper" not in said
+    assert states(rule="handed on") == ["queued"]
+    peer.work()
+    assert mailbox.recipients() == [ANN]
 
 
 def test_what_is_held_at_the_end_is_ours_whatever_its_queue_says(peer, mailbox):

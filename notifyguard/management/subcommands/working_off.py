@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from notifyguard import sweeper
 from notifyguard.decision import ENDED, ReleaseState, State
 from notifyguard.gate import digests
-from notifyguard.ledger import retries
+from notifyguard.ledger import handed_on, retries
 from notifyguard.ledger.held import letting_go, releases
 from notifyguard.ledger.held.letting_go import Step
 from notifyguard.ledger.held.releases import Outcome
@@ -52,6 +52,8 @@ UNSENT = (State.FAILED, State.UNCERTAIN, State.HELD)
 """What a released delivery must not end as if all went well."""
 
 PUT_OFF = "tried again by a sweeper: the mail server is away or busy"
+
+IN_A_QUEUE = "in a queue, whose worker sends them"
 
 
 def work_off(terminal: Terminal, release: Release, options: Options) -> None:
@@ -166,8 +168,7 @@ def _say(terminal: Terminal, release: Release, outcomes: Sequence[Outcome]) -> N
         _show_canary(terminal, list(releases.let_go(release)[: SHOWN + 1]))
     for each in outcomes:
         by = f" ({each.rule})" if each.state in (State.HELD, State.DISCARDED) else ""
-        how = PUT_OFF if _is_put_off(each) else HOW_IT_ENDED[each.state]
-        terminal.say(f"{each.deliveries:,} {how}{by}")
+        terminal.say(f"{each.deliveries:,} {_how(each)}{by}")
     if release.folded:
         terminal.say(f"{release.folded:,} discarded: another takes their place, or says the same")
     if release.left:
@@ -175,6 +176,12 @@ def _say(terminal: Terminal, release: Release, outcomes: Sequence[Outcome]) -> N
     if release.state not in ENDED:
         terminal.say(f"{deliveries(releases.meant(release).rows().count())} wait.")
         terminal.say(how_to_go_on(release))
+
+
+def _how(outcome: Outcome) -> str:
+    if outcome.state is State.QUEUED and outcome.rule == handed_on.RULE:
+        return IN_A_QUEUE
+    return PUT_OFF if _is_put_off(outcome) else HOW_IT_ENDED[outcome.state]
 
 
 def _is_put_off(outcome: Outcome) -> bool:
